@@ -1,0 +1,46 @@
+"""The `glassbox` command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from glassbox import layout
+from glassbox.errors import GlassboxError
+
+
+class _Commands(click.Group):
+    """Turns a user's mistake into one message and status 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except GlassboxError as error:
+            sys.exit(f"glassbox {ctx.invoked_subcommand}: {error}")
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Rebuild published chest-X-ray models bit for bit, and prove what made them."""
+
+
+@main.command()
+@click.argument("profile")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def use(profile: str, overrides: tuple[str, ...]) -> None:
+    """Compose params.yaml from conf/profile/PROFILE.yaml; then run `dvc repro`."""
+    from glassbox import profiles
+
+    for line in profiles.use(profile, list(overrides)):
+        click.echo(line)
+
+
+@main.command()
+def track() -> None:
+    """Make MLflow say what is on disk: for a fresh clone or a lost store. Running it again changes nothing."""
+    from glassbox.params import load
+    from glassbox.tracking import mirror
+
+    for line in mirror(load(layout.PARAMS)):
+        click.echo(line)

@@ -1,0 +1,137 @@
+"""NIH ChestX-ray14: findings, patients, official lists and boxes from the four tables of its archive."""
+
+from __future__ import annotations
+
+import io
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from glassbox.cohorts.records import Tables, images_by_name, one_member
+from glassbox.cohorts.vocabulary import NIH
+from glassbox.errors import CatalogError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glassbox.sources.zip import Member
+
+#: The boxes file has its own word for one finding.
+_BOX_NAMES = {"Infiltrate": "Infiltration"}
+_COLUMNS = {
+    "Image Index": "image_id",
+    "Finding Labels": "findings",
+    "Patient ID": "patient_id",
+    "Patient Age": "age",
+    "Patient Gender": "sex",
+    "View Position": "view",
+}
+_AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 1 / 52, "D": 1 / 365}
+
+
+def tables(archive: list[Member], content: Callable[[Member], bytes]) -> Tables:
+    """Reads an archive in NIH's layout; `content` gives the bytes of a member.
+
+    Raises:
+        CatalogError: A table is missing or lacks a column, or holds a value that NIH's never has.
+    """
+    member = one_member(archive, lambda name: name.startswith("Data_Entry_2017") and name.endswith(".csv"))
+    if member is None:
+        raise CatalogError(
+            "the archive has no Data_Entry_2017.csv",
+            "an archive in NIH's layout",
+            "check the source's layout, or make the archive with NIH's table in it",
+        )
+    rows = _entries(content(member), member.name)
+    rows["official_split"] = None
+    for list_name, official in (("train_val_list.txt", "train_val"), ("test_list.txt", "test")):
+        if member := one_member(archive, list_name.__eq__):
+            listed = set(content(member).decode("utf-8-sig").split())
+            rows.loc[rows["image_id"].isin(listed), "official_split"] = official
+    member = one_member(archive, lambda name: name == "BBox_List_2017.csv")
+    boxes = _boxes(content(member), member.name) if member else {}
+    rows["boxes"] = [boxes.get(image, []) for image in rows["image_id"]]
+    return Tables(rows, images_by_name(archive, (".png",), lambda path: PurePosixPath(path).name))
+
+
+def _entries(csv: bytes, name: str) -> pd.DataFrame:
+    try:
+        # `index_col=False`: rows that end in one more comma than the header would else shift by a column.
+        rows = pd.read_csv(io.BytesIO(csv), dtype=str, index_col=False, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CatalogError(f"{name} is no table: {error}", "NIH's CSV", "fetch the archive again") from None
+    if missing := [column for column in _COLUMNS if column not in rows]:
+        raise CatalogError(
+            f"{name} lacks the column(s) {', '.join(map(repr, missing))}; it has {', '.join(map(repr, rows))}",
+            f"NIH's columns {', '.join(map(repr, _COLUMNS))}",
+            "check the source's layout, or restore the table's header",
+        )
+    rows = rows[list(_COLUMNS)].rename(columns=_COLUMNS)
+    rows["findings"] = rows["findings"].str.split("|")
+    _check_findings({finding for row in rows["findings"] for finding in row}, name)
+    if (mixed := rows["findings"].map(lambda found: NIH.absence in found and len(found) > 1)).any():
+        image = rows.loc[mixed, "image_id"].iloc[0]
+        raise CatalogError(
+            f"{name}: {image} has {NIH.absence!r} beside a finding", "one or the other", "mend the table"
+        )
+    number = pd.to_numeric(rows["patient_id"], errors="coerce")
+    named = pd.to_numeric(rows["image_id"].str.split("_").str[0], errors="coerce")
+    if (wrong := number.isna() | (number != named)).any():
+        image, patient = rows.loc[wrong, ["image_id", "patient_id"]].iloc[0]
+        raise CatalogError(
+            f"{name}: image {image} is given to patient {patient!r}",
+            "the patient whose number its name begins with",
+            "mend the row: a wrong patient would leak between folds",
+        )
+    rows["patient_id"] = number.astype("int64").astype(str)
+    rows["age"] = rows["age"].map(lambda age: _years(age, name))
+    for column in ("sex", "view"):
+        rows[column] = rows[column].replace("", None)
+    return rows
+
+
+def _check_findings(found: set[str], name: str) -> None:
+    if unknown := sorted(found - {*NIH.findings, NIH.absence}):
+        raise CatalogError(
+            f"{name} has the unknown finding(s) {', '.join(map(repr, unknown))}",
+            f"NIH's: {', '.join((*NIH.findings, NIH.absence))}",
+            "mend the table; an unknown name would silently count as absent",
+        )
+
+
+def _years(age: str, name: str) -> float:
+    """An age in years from `58`, `058Y`, `011M` or `004D`."""
+    text = age.strip()
+    unit = _AGE_UNITS.get(text[-1:].upper())
+    digits = text[:-1] if unit else text
+    if not digits.isdigit():
+        raise CatalogError(f"{name}: age {age!r}", "a number of years, or one like 058Y", "mend the row")
+    return round(int(digits) * (unit or 1.0), 2)
+
+
+def _boxes(csv: bytes, name: str) -> dict[str, list[dict[str, object]]]:
+    """Boxes by image, in pixels of the full film; the header has nine names for six columns."""
+    try:
+        rows = pd.read_csv(
+            io.BytesIO(csv),
+            header=0,
+            index_col=False,
+            usecols=range(6),
+            names=["image_id", "finding", "x", "y", "width", "height", "", " ", "  "],
+            dtype={"image_id": str, "finding": str},
+        )
+        sides = rows[["x", "y", "width", "height"]].astype("float64")
+    except ValueError as error:
+        raise CatalogError(
+            f"{name} is no table of boxes: {error}",
+            "NIH's columns: image, finding, x, y, width, height",
+            "fetch the archive again",
+        ) from None
+    rows["finding"] = rows["finding"].replace(_BOX_NAMES)
+    _check_findings(set(rows["finding"]), name)
+    boxes: dict[str, list[dict[str, object]]] = {}
+    for image, finding, *box in zip(rows["image_id"], rows["finding"], *sides.to_numpy().T, strict=True):
+        sized = dict(zip(("x", "y", "width", "height"), map(float, box), strict=True))
+        boxes.setdefault(image, []).append({"finding": finding, **sized})
+    return boxes

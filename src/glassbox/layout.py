@@ -1,0 +1,63 @@
+"""Where each output lies, relative to the project's root. `dvc.yaml` names the same places."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+DATA = Path("data")
+MODELS = Path("models")
+PREDICTIONS = Path("predictions")
+METRICS = Path("metrics")
+REPORTS = Path("reports")
+WORK = Path("work")
+
+#: Folders of `metrics/` that hold no experiment.
+METRICS_OF_DATA = ("sources", "catalogs", "splits")
+#: The weights of a backbone, in Keras' format; or an empty file that says that random ones are meant, not that
+#: some were lost.
+WEIGHTS, NO_WEIGHTS = "backbone.weights.h5", "none"
+#: Prefix of the label columns of a split and of predictions; the class name follows.
+LABEL = "label_"
+#: Prefix of the probability columns of predictions.
+PROBABILITY = "probability_"
+#: What every experiment is tested on, in the order of tables and figures.
+VARIANTS = ("test_clean", "test_augmented")
+
+
+def archive(source: str) -> Path:
+    """The one zip of a source."""
+    return DATA / "archives" / f"{source}.zip"
+
+
+def catalog(source: str) -> Path:
+    """The table of a source's images (Parquet)."""
+    return DATA / "catalogs" / f"{source}.parquet"
+
+
+def shards(dataset: str) -> Path:
+    """The folder of a dataset's HDF5 shards, `index.parquet` and `rejected.parquet`."""
+    return DATA / "shards" / dataset
+
+
+def split(name: str) -> Path:
+    """The folder of a split: `split.parquet` and `statistics.json`."""
+    return DATA / "splits" / name
+
+
+def weights(name: str) -> Path:
+    """The folder of initial weights: `WEIGHTS` or `NO_WEIGHTS`."""
+    return DATA / "weights" / name
+
+
+def models(experiment: str) -> Path:
+    """The folder of an experiment's models, histories and lineage."""
+    return MODELS / experiment
+
+
+def predictions(experiment: str) -> Path:
+    """The folder of an experiment's per-image predictions, one Parquet file a variant."""
+    return PREDICTIONS / experiment
+
+
+def metrics(experiment: str) -> Path:
+    """The folder of what was measured of an experiment (small files, in git)."""
+    return METRICS / experiment

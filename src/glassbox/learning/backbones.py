@@ -1,0 +1,60 @@
+"""Backbones, laid flat onto their input so that their layers can be counted, frozen and looked into."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+from keras import layers
+
+if TYPE_CHECKING:
+    from glassbox.params import Backbone
+
+#: Filters of the convolutions of `compact`; the first four are followed by pooling.
+COMPACT_FILTERS = (16, 32, 64, 64, 128, 128)
+_COMPACT_POOLED = 4
+#: Keras' default of 0.99 follows too slowly where a training has some hundred steps.
+_COMPACT_MOMENTUM = 0.9
+
+#: Grey levels that ImageNet's VGG16 and ResNet50 subtract from blue, green and red. The channels of a grey
+#: image are equal, so the swap to blue-green-red that precedes it changes nothing.
+IMAGENET_MEANS = (103.939, 116.779, 123.68)
+_APPLICATIONS = {"vgg16": keras.applications.VGG16, "resnet50": keras.applications.ResNet50}
+
+
+def channels(backbone: Backbone) -> int:
+    """Channels of a backbone's input."""
+    return 1 if backbone == "compact" else 3
+
+
+def standalone(backbone: Backbone) -> keras.Model:
+    """A backbone by itself, for inputs (N, any, any, channels): how weights are kept and checked."""
+    inputs = keras.Input((None, None, channels(backbone)))
+    return keras.Model(inputs, apply(backbone, inputs))
+
+
+def apply(backbone: Backbone, x: keras.KerasTensor, weights: str | None = None) -> keras.KerasTensor:
+    """Lays the layers of a backbone onto `x` (N, height, width, channels), without a head.
+
+    Args:
+        backbone: Which.
+        x: Its input.
+        weights: None for random ones, `imagenet` for Keras Applications' download (not for `compact`).
+
+    Returns:
+        The last feature map, (N, h, w, features).
+    """
+    if backbone == "compact":
+        return _compact(x)
+    return _APPLICATIONS[backbone](include_top=False, weights=weights, input_tensor=x).output
+
+
+def _compact(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Six 3x3 convolutions with batch normalisation, four of them pooled: 0.29 million parameters."""
+    for number, filters in enumerate(COMPACT_FILTERS, start=1):
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"block{number}_conv")(x)
+        x = layers.BatchNormalization(momentum=_COMPACT_MOMENTUM, name=f"block{number}_bn")(x)
+        x = layers.Activation("relu", name=f"block{number}_relu")(x)
+        if number <= _COMPACT_POOLED:
+            x = layers.MaxPooling2D(2, name=f"block{number}_pool")(x)
+    return x

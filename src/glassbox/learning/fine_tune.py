@@ -1,0 +1,64 @@
+"""Fine-tuning: the warm-started network trained on, and the record of what the model was made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from glassbox import layout
+from glassbox.files import sha256_file, write_json
+from glassbox.learning import history, keras_file, phases, runtime
+from glassbox.learning.batches import folds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from glassbox.learning.history import Row
+    from glassbox.params import Params
+
+MODEL, HISTORY, RECORD = "model.keras", "history.csv", "lineage.json"
+
+
+def fine_tune(
+    params: Params, experiment: str, record: dict[str, Any], on_epoch: Callable[[Row], None]
+) -> keras.Model:
+    """Trains the warm-started model as `fine_tune` says and writes it, the whole history and the record.
+
+    Args:
+        params: All parameters.
+        experiment: Which experiment.
+        record: What `record.record` says of it; it is written with the model's SHA-256.
+        on_epoch: Called with the row of each epoch, those of the warm start first.
+
+    Returns:
+        The trained model, as it was written.
+    """
+    settings = params.experiments[experiment]
+    runtime.prepare(settings.training)
+    folder = layout.models(experiment)
+    model = keras.models.load_model(folder / "warm_start.keras", compile=False)
+    train, validation = folds(settings)
+    rows = history.read(folder / "warm_start.csv")
+    for row in rows:
+        on_epoch(row)
+
+    def tell(row: Row) -> None:
+        history.say(row)
+        on_epoch(row)
+
+    rows += phases.run(
+        model,
+        settings.fine_tune,
+        name="fine_tune",
+        training=settings.training,
+        augmentation=settings.augmentation,
+        train=train,
+        validation=validation,
+        first_epoch=len(rows),
+        on_epoch=tell,
+    )
+    keras_file.save(model, folder / MODEL)
+    history.write(rows, folder / HISTORY)
+    write_json(folder / RECORD, {**record, "model_sha256": sha256_file(folder / MODEL)})
+    return model

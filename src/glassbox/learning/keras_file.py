@@ -1,0 +1,54 @@
+"""A `.keras` file that is the same bytes for the same model."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glassbox.files import atomic
+
+if TYPE_CHECKING:
+    import keras
+
+#: The earliest date a zip can hold.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Saves a model without its optimiser's state, and without what differs from one process to the next.
+
+    Keras stores the zip's dates, the date of saving, and object ids that are memory addresses; the weights
+    are the same bytes anyway.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "model.keras"
+        model.save(saved, include_optimizer=False)
+        with zipfile.ZipFile(saved) as archive:
+            members = {name: archive.read(name) for name in sorted(archive.namelist())}
+    ids: dict[int, int] = {}
+    for name, stored in members.items():
+        if name.endswith(".json"):
+            content = _normalised(json.loads(stored), ids)
+            members[name] = json.dumps(content, sort_keys=True).encode()
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, content in members.items():
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            archive.writestr(entry, content)
+
+
+def _normalised(value: Any, ids: dict[int, int]) -> Any:
+    """A copy of a JSON value with a fixed date of saving, and shared objects numbered as they first appear."""
+    if isinstance(value, list):
+        return [_normalised(item, ids) for item in value]
+    if not isinstance(value, dict):
+        return value
+    copy = {key: _normalised(item, ids) for key, item in value.items()}
+    if "date_saved" in copy:
+        copy["date_saved"] = "1980-01-01@00:00:00"
+    if copy.get("shared_object_id") is not None:
+        copy["shared_object_id"] = ids.setdefault(copy["shared_object_id"], len(ids) + 1)
+    return copy

@@ -1,0 +1,90 @@
+"""The whole network of an experiment: uint8 film in, class probabilities out, flat from end to end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+from keras import layers, ops
+
+from glassbox.errors import ModelError
+from glassbox.learning import backbones
+
+if TYPE_CHECKING:
+    from glassbox.params import Model
+
+# Layers before and after the backbone are told from its own by these.
+_BEFORE, _AFTER = "pixels_", "head_"
+
+
+def build(settings: Model, size: int, classes: int, mean: float, deviation: float) -> keras.Model:
+    """Builds the network with random weights.
+
+    Args:
+        settings: Backbone, normalisation and head.
+        size: Width and height of a film in pixels.
+        classes: Number of outputs (softmax).
+        mean: Mean grey level of the training fold (0-255), for `normalise: standardise`.
+        deviation: Its standard deviation.
+
+    Returns:
+        A model from uint8 (N, size, size), 0-255, to float32 (N, classes) that add up to one.
+
+    Raises:
+        ModelError: The backbone cannot be built for this size.
+    """
+    inputs = keras.Input((size, size), dtype="uint8", name="film")
+    x = layers.Reshape((size, size, 1), name=f"{_BEFORE}channel", dtype="float32")(ops.cast(inputs, "float32"))
+    x = _normalise(settings, x, mean, deviation)
+    if backbones.channels(settings.backbone) == 3:
+        x = layers.Concatenate(name=f"{_BEFORE}three_channels", dtype="float32")([x, x, x])
+    if settings.preprocess == "imagenet":
+        offset = [-value for value in backbones.IMAGENET_MEANS]
+        x = layers.Rescaling(1.0, offset, name=f"{_BEFORE}imagenet", dtype="float32")(x)
+    try:
+        x = backbones.apply(settings.backbone, x)
+    except ValueError as error:
+        raise ModelError(
+            f"backbone {settings.backbone} cannot be built for {size} x {size} pixels: {error}",
+            "a size that leaves the last feature map at least one pixel",
+            "set a larger size for the dataset",
+        ) from None
+    return keras.Model(inputs, head(x, settings.dense, settings.dropout, classes, "softmax"))
+
+
+def head(
+    features: keras.KerasTensor, dense: tuple[int, ...], dropout: float, outputs: int, activation: str
+) -> keras.KerasTensor:
+    """Global average pooling, fully connected layers, dropout and the outputs in float32."""
+    x = layers.GlobalAveragePooling2D(name=f"{_AFTER}pool")(features)
+    for number, units in enumerate(dense, start=1):
+        x = layers.Dense(units, activation="relu", name=f"{_AFTER}dense{number}")(x)
+    if dropout:
+        x = layers.Dropout(dropout, name=f"{_AFTER}dropout")(x)
+    return layers.Dense(outputs, activation=activation, dtype="float32", name=f"{_AFTER}output")(x)
+
+
+def backbone_layers(model: keras.Model) -> list[layers.Layer]:
+    """The layers of the backbone, in its own order; its InputLayer is not among them."""
+    return [
+        layer
+        for layer in model.layers
+        if not isinstance(layer, layers.InputLayer) and not layer.name.startswith((_BEFORE, _AFTER))
+    ]
+
+
+def _normalise(settings: Model, x: keras.KerasTensor, mean: float, deviation: float) -> keras.KerasTensor:
+    if settings.normalise == "standardise":
+        if deviation == 0:
+            raise ModelError(
+                "every pixel of the training fold has the same grey level",
+                "films that differ, for normalise: standardise",
+                "look at the source's films",
+            )
+        return layers.Rescaling(1 / deviation, -mean / deviation, name=f"{_BEFORE}standardise", dtype="float32")(x)
+    if settings.normalise == "minmax":
+        low = ops.amin(x, axis=(1, 2, 3), keepdims=True)
+        high = ops.amax(x, axis=(1, 2, 3), keepdims=True)
+        # A constant film becomes zero throughout.
+        return (x - low) * 255.0 / ops.maximum(high - low, 1.0)
+    return x

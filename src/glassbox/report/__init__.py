@@ -1,0 +1,1 @@
+"""What all experiments come to, side by side: a table and a page."""

@@ -1,0 +1,151 @@
+"""The comparison page: one HTML file that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from glassbox import layout
+from glassbox.assessment.figures import VARIANT_COLOURS, VARIANT_NAMES
+from glassbox.params import PhantomSource
+from glassbox.report import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from glassbox.params import Params
+    from glassbox.report.results import Number, Result
+
+#: The metrics of the overview and of every row group of the results, and how they are called.
+HEADLINES = {"roc_auc": "ROC AUC", "accuracy": "Accuracy", "average_precision": "Average precision"}
+#: What each figure shows, for those who cannot see it.
+CAPTIONS = {
+    "roc": "ROC curves",
+    "confusion": "Confusion matrices",
+    "curves": "Loss and accuracy by epoch",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one experiment in every variant."""
+
+    name: str
+    #: variant -> number.
+    numbers: dict[str, Number]
+
+    @property
+    def difference(self) -> float | None:
+        """Augmented minus clean; None where either was not measured."""
+        clean, augmented = (self.numbers[variant].measured for variant in layout.VARIANTS)
+        return None if clean is None or augmented is None else augmented - clean
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The scale on which the overview sets all experiments side by side for one metric."""
+
+    name: str
+    metric: str
+    low: float
+    high: float
+
+    @property
+    def ticks(self) -> list[float]:
+        """Multiples of a tenth (of a twentieth on a short axis) from `low` to `high`."""
+        step = 0.05 if self.high - self.low <= 0.3 else 0.1
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [round(step * tick, 2) for tick in range(first, last + 1)]
+
+    def place(self, value: float) -> str:
+        """Where a value stands, as CSS percents of the axis from its low end."""
+        return f"{100 * (value - self.low) / (self.high - self.low):.2f}%"
+
+
+def html(params: Params, results: Sequence[Result]) -> str:
+    """The page as one text: styles and figures inside, no script, no request, no clock, no path.
+
+    Args:
+        params: All parameters.
+        results: One an experiment, in the order of the page; one at least.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("glassbox.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    environment.filters["score"] = _score
+    environment.filters["signed"] = _signed
+    return environment.get_template("comparison.html.jinja").render(
+        profile=params.profile,
+        results=results,
+        variants=VARIANT_NAMES,
+        colours=VARIANT_COLOURS,
+        axes=[_axis(metric, results) for metric in ("roc_auc", "accuracy")],
+        rows={result.key: _rows(result) for result in results},
+        groups=settings.groups(params, results),
+        generated=[result.key for result in results if _generated(params, result)],
+        captions=CAPTIONS,
+        embedded=_embedded,
+    )
+
+
+def _rows(result: Result) -> list[Row]:
+    """The headline metrics, then whatever else the source reports."""
+    reported = [name for variant in result.experiment.published.scores.values() for name in variant]
+    return [
+        Row(_title(name), {variant: result.number(variant, name) for variant in layout.VARIANTS})
+        for name in dict.fromkeys([*HEADLINES, *reported])
+    ]
+
+
+def _title(name: str) -> str:
+    """A metric's flat name in words: `classes_Infiltration_recall` is "Infiltration: recall"."""
+    if name.startswith("classes_"):
+        finding, _, metric = name.removeprefix("classes_").rpartition("_")
+        return f"{finding}: {metric}"
+    return HEADLINES.get(name, name.replace("_", " ").capitalize())
+
+
+def _axis(metric: str, results: Sequence[Result]) -> Axis:
+    """An axis, in steps of 0.05, that holds every interval and every published figure of a metric."""
+    numbers = [result.number(variant, metric) for result in results for variant in layout.VARIANTS]
+    values = [
+        value
+        for number in numbers
+        for value in (number.measured, number.low, number.high, number.published)
+        if value is not None
+    ]
+    # Half a step of air, but no axis leaves 0..1, and 0.5, which chance attains, is always on it.
+    low = math.floor(20 * min(*values, 0.5) - 0.5) / 20
+    high = math.ceil(20 * max(*values, 0.5) + 0.5) / 20
+    return Axis(HEADLINES[metric], metric, max(low, 0.0), min(high, 1.0))
+
+
+def _generated(params: Params, result: Result) -> bool:
+    """Whether an experiment saw generated films."""
+    return isinstance(params.sources[params.datasets[result.experiment.dataset].source], PhantomSource)
+
+
+def _embedded(png: bytes) -> str:
+    """A picture as a `data:` URI."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _score(value: float | None) -> str:
+    """A share with 3 decimals; another number (a published loss) as its source wrote it."""
+    if value is None:
+        return "\N{EN DASH}"
+    return f"{value:.3f}" if 0 <= value <= 1 else f"{value:g}"
+
+
+def _signed(value: float | None) -> str:
+    """A difference with its sign, minus as a minus."""
+    return "\N{EN DASH}" if value is None else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")

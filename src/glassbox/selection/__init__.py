@@ -1,0 +1,1 @@
+"""Who is in: labels, folds, balance, and the count of what leaks between folds."""

@@ -1,0 +1,56 @@
+"""The Dask cluster that shards are built on: a local one, or the one that `DASK_SCHEDULER_ADDRESS` names."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import dask
+from distributed import Client, LocalCluster
+
+from glassbox import layout
+from glassbox.errors import GlassboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ADDRESS = "DASK_SCHEDULER_ADDRESS"
+
+
+class ClusterError(GlassboxError):
+    """The named Dask scheduler does not answer."""
+
+
+@contextmanager
+def connected() -> Iterator[Client]:
+    """Yields a client of the cluster; a local one has a single-threaded process a core and ends with the block.
+
+    Raises:
+        ClusterError: `DASK_SCHEDULER_ADDRESS` is set and nothing answers there within 30 s.
+    """
+    if address := os.environ.get(ADDRESS):
+        try:
+            client = Client(address, timeout=30)
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"{ADDRESS}={address}: no scheduler answers ({error})",
+                "the address of a running `dask scheduler`",
+                f"start one, or unset {ADDRESS} to work on this machine's cores",
+            ) from None
+        with client:
+            yield client
+        return
+    scratch = layout.WORK / "dask"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (
+        dask.config.set({"distributed.worker.daemon": True}),
+        LocalCluster(
+            n_workers=len(os.sched_getaffinity(0)),
+            threads_per_worker=1,
+            dashboard_address=None,
+            local_directory=str(scratch.resolve()),
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client

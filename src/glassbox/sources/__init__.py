@@ -1,0 +1,1 @@
+"""Where an archive comes from, and its members read in place."""

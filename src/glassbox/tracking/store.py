@@ -1,0 +1,145 @@
+"""The MLflow store: where it is, how it comes to be, and one refusal where it cannot be used.
+
+MLflow takes seconds to import: everything of it is imported inside functions.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glassbox import layout
+from glassbox.errors import TrackingError
+from glassbox.files import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlflow.tracking import MlflowClient
+
+#: The MLflow experiment that holds all runs, so that its table compares them.
+EXPERIMENT = "glassbox"
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open store and the experiment in it."""
+
+    client: MlflowClient
+    experiment_id: str
+    #: Held by whoever looks for a run and creates it if it is not there.
+    lock: Path
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Holds the store's lock: of two processes, one creates what both would."""
+        with locked(self.lock, "writing to the MLflow store"):
+            yield
+
+
+def root() -> Path:
+    """The project's folder: DVC names it, also to an experiment that runs in a temporary clone of it."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()).absolute()
+
+
+def tracking_uri() -> str:
+    """`MLFLOW_TRACKING_URI`, or the database `mlflow.db` in the project's root.
+
+    A relative SQLite path is relative to the project's root, not to the folder a stage happens to run in.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}mlflow.db"
+    if uri.startswith(_SQLITE):
+        return f"{_SQLITE}{(root() / uri.removeprefix(_SQLITE)).as_posix()}"
+    return uri
+
+
+def open_store() -> Store:
+    """Opens the store, and creates it and its experiment where they are not there.
+
+    Raises:
+        TrackingError: The store cannot be reached, read or written.
+    """
+    # Read once, when MLflow is imported.
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    uri, lock = tracking_uri(), root() / layout.WORK / "locks" / "mlflow.lock"
+    with refusing():
+        _reach(uri)
+        from mlflow.tracking import MlflowClient
+
+        # Two processes that create the tables at once crash each other.
+        with locked(lock, "setting up the MLflow store"):
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            return Store(client, _experiment(client, uri), lock)
+
+
+def _reach(uri: str) -> None:
+    """Touches the store once: MLflow itself tries again for minutes before it says that nobody is there."""
+    scheme = uri.partition(":")[0]
+    if scheme in ("http", "https"):
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=20):  # noqa: S310 - checked right above
+            pass
+    elif scheme.partition("+")[0] in _DATABASES:
+        import sqlalchemy
+
+        if uri.startswith(_SQLITE):
+            Path(uri.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        engine = sqlalchemy.create_engine(uri)
+        try:
+            sqlalchemy.inspect(engine).get_table_names()
+        finally:
+            engine.dispose()
+
+
+def _experiment(client: MlflowClient, uri: str) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        # MLflow's default is a folder under the working directory, which may be a temporary clone. A server
+        # has a place of its own.
+        is_database = uri.partition(":")[0].partition("+")[0] in _DATABASES
+        artifacts = (root() / "mlartifacts").as_uri() if is_database else None
+        return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+    if found.lifecycle_stage == "deleted":
+        # Deleting an experiment in the UI only hides it, and keeps its name taken.
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def store_errors() -> tuple[type[Exception], ...]:
+    """What MLflow raises when its store fails: its own errors, those of database, network and disk."""
+    import sqlalchemy.exc
+    from mlflow.exceptions import MlflowException
+
+    return (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turns a failure of the store into a `TrackingError` that shows no password."""
+    try:
+        yield
+    except store_errors() as error:
+        raise TrackingError(
+            f"the MLflow store {without_credentials(tracking_uri())} cannot be used: {describe(error)}",
+            "a store that MLflow 3 can reach, read and write",
+            "mend or unset MLFLOW_TRACKING_URI"
+            if os.environ.get("MLFLOW_TRACKING_URI")
+            else "move mlflow.db away and run `glassbox track`, which writes it anew from what is on disk",
+        ) from None
+
+
+def describe(error: Exception) -> str:
+    """The first line of an error's text, without credentials."""
+    lines = without_credentials(str(error)).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def without_credentials(text: str) -> str:
+    """Hides what stands before the host and after the path of every address in a text."""
+    return re.sub(r"(://\S*?)\?\S*", r"\1", re.sub(r"://\S*@", "://***@", text))
