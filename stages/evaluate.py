@@ -3,7 +3,7 @@
 from glassbox.assessment.evaluate import evaluate
 from glassbox.doors import enter
 from glassbox.params import Params
-from glassbox.tracking import log_evaluation
+from glassbox.tracking.mirror import log_evaluation
 
 
 def work(params: Params, experiment: str) -> None:

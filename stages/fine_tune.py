@@ -4,7 +4,7 @@ from glassbox.doors import enter
 from glassbox.learning.fine_tune import fine_tune
 from glassbox.learning.record import record
 from glassbox.params import Params
-from glassbox.tracking import training_run
+from glassbox.tracking.run import training_run
 
 
 def work(params: Params, experiment: str) -> None:

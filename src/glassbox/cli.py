@@ -40,7 +40,7 @@ def use(profile: str, overrides: tuple[str, ...]) -> None:
 def track() -> None:
     """Make MLflow say what is on disk: for a fresh clone or a lost store. Running it again changes nothing."""
     from glassbox.params import load
-    from glassbox.tracking import mirror
+    from glassbox.tracking.mirror import mirror
 
     for line in mirror(load(layout.PARAMS)):
         click.echo(line)

@@ -44,7 +44,7 @@ def enter(stage: str, work: Callable[[Params, str], None], section: str | None =
     except GlassboxError as error:
         sys.exit(f"{name}: {error}")
     except FileNotFoundError as error:
-        missing = GlassboxError(
-            f"{error.filename} is not there", "what the stages before this one make", "run `dvc repro`"
-        )
+        # PyArrow and h5py name the file in their text only.
+        found = f"{error.filename} is not there" if error.filename else str(error)
+        missing = GlassboxError(found, "what the stages before this one make", "run `dvc repro`")
         sys.exit(f"{name}: {missing}")

@@ -365,19 +365,31 @@ def parse(values: Any, place: str) -> Params:
         return Params.model_validate(values)
     except pydantic.ValidationError as error:
         raise ParamsError(
-            "\n  ".join(f"{place}: {_describe(detail)}" for detail in error.errors()),
+            "\n  ".join(f"{place}: {_describe(detail, values)}" for detail in error.errors()),
             "parameters as src/glassbox/params.py describes them",
             "mend the named places, or compose the file anew with `glassbox use PROFILE`",
         ) from None
 
 
-def _describe(detail: Any) -> str:
-    where = ".".join(str(part) for part in detail["loc"])
+def _describe(detail: Any, values: Any) -> str:
+    where = _where(detail, values)
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
-        return f"{where}: unknown key"
+        return f"{where}unknown key"
     if detail["type"] == "missing":
-        return f"{where}: missing"
+        return f"{where}missing"
     if detail["type"] == "value_error" and isinstance(detail["input"], dict):
-        return f"{where}: {message}" if where else message
-    return f"{where}: found {detail['input']!r}: {message}"
+        return f"{where}{message}"
+    return f"{where}found {detail['input']!r}: {message}"
+
+
+def _where(detail: Any, values: Any) -> str:
+    """The place as it stands in the file: pydantic's has the branches of unions between the keys."""
+    parts = []
+    for part in detail["loc"]:
+        if (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int)):
+            values = values[part]
+            parts.append(str(part))
+    if detail["type"] == "missing":
+        parts.append(str(detail["loc"][-1]))
+    return f"{'.'.join(parts)}: " if parts else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from glassbox import layout
@@ -50,7 +51,7 @@ def build(params: Params, source: str) -> None:
             "images": len(rows),
             "patients": rows["patient_id"].nunique(),
             "boxes": int(rows["boxes"].map(len).sum()),
-            "findings": {name: int(counts[name]) for name in sorted(counts.index)},
+            "findings": [{"finding": name, "images": int(counts[name])} for name in sorted(counts.index)],
             "official_split": {
                 str(name): int(count) for name, count in rows["official_split"].value_counts().sort_index().items()
             },
@@ -73,7 +74,7 @@ def _differences(tables: Tables, source: str) -> tuple[list[str], list[str]]:
 
 
 def _allow(images: list[str], among: int, share: float, source: str, what: str) -> None:
-    if len(images) <= share * among:
+    if not among or len(images) / among <= share:
         return
     where = {"missing": "listed but not in the archive", "unlisted": "in the archive but not listed"}[what]
     raise CatalogError(
@@ -81,5 +82,5 @@ def _allow(images: list[str], among: int, share: float, source: str, what: str) 
         f"{', '.join(images[:3])}{' ...' if len(images) > 3 else ''}",
         f"at most {what}_share: {share:g} of them ({int(share * among):,})",
         f"complete the archive, or, if a part is meant, set sources.{source}.{what}_share to at least "
-        f"{len(images) / among:.4g}",
+        f"{math.ceil(1e4 * len(images) / among) / 1e4:g}",
     )

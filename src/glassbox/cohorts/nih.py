@@ -57,13 +57,20 @@ def tables(archive: list[Member], content: Callable[[Member], bytes]) -> Tables:
 
 def _entries(csv: bytes, name: str) -> pd.DataFrame:
     try:
-        # `index_col=False`: rows that end in one more comma than the header would else shift by a column.
-        rows = pd.read_csv(io.BytesIO(csv), dtype=str, index_col=False, keep_default_na=False)
+        header = list(pd.read_csv(io.BytesIO(csv), index_col=False, nrows=0))
+        rows = pd.read_csv(
+            io.BytesIO(csv),
+            dtype=str,
+            # Rows that end in one more comma than the header would else shift by a column.
+            index_col=False,
+            usecols=[column for column in _COLUMNS if column in header],
+            keep_default_na=False,
+        )
     except (ValueError, UnicodeDecodeError) as error:
         raise CatalogError(f"{name} is no table: {error}", "NIH's CSV", "fetch the archive again") from None
-    if missing := [column for column in _COLUMNS if column not in rows]:
+    if missing := [column for column in _COLUMNS if column not in header]:
         raise CatalogError(
-            f"{name} lacks the column(s) {', '.join(map(repr, missing))}; it has {', '.join(map(repr, rows))}",
+            f"{name} lacks the column(s) {', '.join(map(repr, missing))}; it has {', '.join(map(repr, header))}",
             f"NIH's columns {', '.join(map(repr, _COLUMNS))}",
             "check the source's layout, or restore the table's header",
         )
@@ -128,6 +135,12 @@ def _boxes(csv: bytes, name: str) -> dict[str, list[dict[str, object]]]:
             "NIH's columns: image, finding, x, y, width, height",
             "fetch the archive again",
         ) from None
+    if (cut := sides.isna().any(axis=1)).any():
+        raise CatalogError(
+            f"{name}: a box of {rows.loc[cut, 'image_id'].iloc[0]} lacks a number",
+            "x, y, width and height in pixels",
+            "mend the row, or fetch the archive again",
+        )
     rows["finding"] = rows["finding"].replace(_BOX_NAMES)
     _check_findings(set(rows["finding"]), name)
     boxes: dict[str, list[dict[str, object]]] = {}

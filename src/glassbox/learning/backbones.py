@@ -50,7 +50,7 @@ def apply(backbone: Backbone, x: keras.KerasTensor, weights: str | None = None) 
 
 
 def _compact(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Six 3x3 convolutions with batch normalisation, four of them pooled: 0.29 million parameters."""
+    """Six 3x3 convolutions with batch normalisation, four of them pooled: 0.28 million parameters."""
     for number, filters in enumerate(COMPACT_FILTERS, start=1):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"block{number}_conv")(x)
         x = layers.BatchNormalization(momentum=_COMPACT_MOMENTUM, name=f"block{number}_bn")(x)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from glassbox.params import Augmentation, Optimizer, Phase, Training
 
 _DECIMALS = 6
+#: Of a softmax over two classes, binary cross-entropy is categorical cross-entropy term by term. Asked for the
+#: former, Keras would take the softmax's logits for those of sigmoids, and minimise another loss.
+_MINIMISED = "categorical_crossentropy"
 
 
 def run(
@@ -60,7 +63,7 @@ def run(
     freeze(model, phase)
     batch_size = min(training.batch_size, int(train.draws.sum()))
     steps = batches.steps(train, batch_size)
-    model.compile(optimizer(phase.optimizer, steps * max(phase.epochs, 1)), phase.loss, metrics=["accuracy"])
+    model.compile(optimizer(phase.optimizer, steps * max(phase.epochs, 1)), _MINIMISED, metrics=["accuracy"])
     stopping = None
     if phase.early_stopping:
         stopping = keras.callbacks.EarlyStopping(

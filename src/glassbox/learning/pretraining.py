@@ -12,7 +12,7 @@ from keras import layers
 from glassbox.errors import ModelError
 from glassbox.learning import backbones, network, phases
 from glassbox.params import Optimizer
-from glassbox.sources import phantom
+from glassbox.sources import films as generated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,10 +55,10 @@ def pretrain(settings: PretrainingWeights) -> keras.Model:
 
 def _films(settings: PretrainingWeights) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Films as float32 (N, size, size, 1), 0-255, and their findings as float32 (N, 14)."""
-    films = phantom.cohort(settings.films)
+    films = generated.cohort(settings.films)
     images = np.empty((len(films), settings.size, settings.size, 1), np.float32)
     for image, film in zip(images, films, strict=True):
-        drawn = phantom.draw(film, settings.films.size)
+        drawn = generated.draw(film, settings.films.size)
         image[..., 0] = cv2.resize(drawn, (settings.size, settings.size), interpolation=cv2.INTER_AREA)
-    targets = [[finding in film.findings for finding in phantom.FINDINGS] for film in films]
+    targets = [[finding in film.findings for finding in generated.FINDINGS] for film in films]
     return images, np.array(targets, np.float32)

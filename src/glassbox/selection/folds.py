@@ -69,20 +69,22 @@ def _official(rows: pd.DataFrame, place: str) -> set[str]:
 
 
 def _draw(patients: pd.DataFrame, share: float, seed: int, place: str) -> set[str]:
-    """A share of the patients, stratified by label and sex as far as each stratum has two patients."""
-    strata = patients["positive"].astype(str) + " " + patients["sex"]
-    for coarser in (patients["positive"].astype(str), pd.Series("all", index=patients.index)):
-        rare = strata.map(strata.value_counts()) < 2
-        strata = strata.where(~rare, coarser)
-    try:
-        _, drawn = train_test_split(
-            patients.index.tolist(), test_size=share, random_state=seed, stratify=strata.tolist()
-        )
-    except ValueError:
-        raise SplitError(
-            f"{place}: {len(patients):,} patients ({int(patients['positive'].sum()):,} of them positive) are too "
-            f"few to draw a share of {share:g}",
-            "at least one patient of each class on either side",
-            "use more patients or another share",
-        ) from None
-    return set(drawn)
+    """A share of the patients, stratified by label and sex, or by label where there are too few for both."""
+    label = patients["positive"].astype(str)
+    both = label + " " + patients["sex"]
+    # A stratum of one patient cannot be on both sides: it joins the others of its label.
+    both = both.where(both.map(both.value_counts()) > 1, label)
+    for strata in (both, label):
+        try:
+            _, drawn = train_test_split(
+                patients.index.tolist(), test_size=share, random_state=seed, stratify=strata.tolist()
+            )
+        except ValueError:  # fewer patients on a side than strata, or a stratum of one
+            continue
+        return set(drawn)
+    raise SplitError(
+        f"{place}: {len(patients):,} patients ({int(patients['positive'].sum()):,} of them positive) are too "
+        f"few to draw a share of {share:g}",
+        "at least one patient of each class on either side",
+        "use more patients or another share",
+    )

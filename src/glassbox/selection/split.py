@@ -77,13 +77,7 @@ def select(rows: pd.DataFrame, settings: Split, cohort: Layout, place: str) -> p
                 f"set {place}.sample to null for all of them",
             )
         if settings.sample < len(rows):
-            kept, _ = train_test_split(
-                rows.index.tolist(),
-                train_size=settings.sample,
-                random_state=settings.seed,
-                stratify=rows[positive].tolist(),
-            )
-            rows = rows.loc[kept].sort_index()
+            rows = _sample(rows, positive, settings, place)
     rows["fold"] = folds.assign(rows, rows[positive] == 1, settings, place)
     rows["draws"] = 1
     train = rows["fold"] == "train"
@@ -92,6 +86,25 @@ def select(rows: pd.DataFrame, settings: Split, cohort: Layout, place: str) -> p
     )
     labels = [column for column in rows if column.startswith(LABEL)]
     return rows[["image_id", "patient_id", *labels, "fold", "draws"]]
+
+
+def _sample(rows: pd.DataFrame, positive: str, settings: Split, place: str) -> pd.DataFrame:
+    """Some of the rows, each class by its share, in the order they had."""
+    try:
+        kept, _ = train_test_split(
+            rows.index.tolist(),
+            train_size=settings.sample,
+            random_state=settings.seed,
+            stratify=rows[positive].tolist(),
+        )
+    except ValueError:
+        raise SplitError(
+            f"{place}.sample: {settings.sample:,} of {len(rows):,} images ({int(rows[positive].sum()):,} of them "
+            "positive) cannot be drawn by class",
+            "at least two images of each class, and two or more to draw and to leave",
+            f"set {place}.sample to another number, or to null for all of them",
+        ) from None
+    return rows.loc[kept].sort_index()
 
 
 def read(name: str) -> pd.DataFrame:

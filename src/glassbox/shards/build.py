@@ -82,7 +82,8 @@ def build(params: Params, dataset: str) -> None:
         pq.write_table(rejected, folder / "rejected.parquet")
         write_json(folder / "origin.json", _origin(settings))
         for task in tasks:
-            (unfinished / f"{task.name}.h5").rename(folder / f"{task.name}.h5")
+            # Not `rename`: data/ may lie on another disk than work/.
+            shutil.move(unfinished / f"{task.name}.h5", folder / f"{task.name}.h5")
     shutil.rmtree(unfinished)
 
 
@@ -181,7 +182,7 @@ def _write_part(task: Task, table: str, rows: Sequence[tuple[object, ...]], sche
 
 
 def _allow(rejected: pa.Table, images: int, settings: Dataset, dataset: str) -> None:
-    if len(rejected) <= math.floor(settings.rejected_share * images):
+    if not images or len(rejected) / images <= settings.rejected_share:
         return
     first = "; ".join(f"{row['member']}: {row['reason']}" for row in rejected.slice(0, 3).to_pylist())
     raise ImageError(
@@ -189,5 +190,5 @@ def _allow(rejected: pa.Table, images: int, settings: Dataset, dataset: str) -> 
         f"{' ...' if len(rejected) > 3 else ''}",
         f"at most rejected_share: {settings.rejected_share:g} of them",
         f"fetch the archive again, or set datasets.{dataset}.rejected_share to at least "
-        f"{len(rejected) / images:.4g}",
+        f"{math.ceil(1e4 * len(rejected) / images) / 1e4:g}",
     )

@@ -48,7 +48,9 @@ def connected() -> Iterator[Client]:
         LocalCluster(
             n_workers=len(os.sched_getaffinity(0)),
             threads_per_worker=1,
-            dashboard_address=None,
+            # None would serve them to all interfaces, and warn where Dask's usual port is taken.
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
             local_directory=str(scratch.resolve()),
         ) as cluster,
         Client(cluster) as client,

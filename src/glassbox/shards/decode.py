@@ -43,7 +43,10 @@ def decode(content: bytes, size: int) -> Decoded:
         UnreadableImageError: The content is empty, cut off, damaged, or neither PNG nor JPEG.
     """
     _check_whole(content)
-    stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        stored = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:  # a header that claims more pixels than OpenCV takes
+        raise UnreadableImageError(f"damaged: OpenCV refuses it ({error.err})") from None
     if stored is None:
         raise UnreadableImageError("damaged: OpenCV cannot decode it")
     grey = _grey(_eight_bits(stored))

@@ -88,8 +88,8 @@ def _refusal(entry: zipfile.ZipInfo) -> str | None:
         return "is encrypted"
     if entry.filename.startswith("/") or ".." in entry.filename.split("/"):
         return "has a name that leads out of the archive"
-    if entry.file_size > LARGEST_MEMBER:
-        return f"claims {entry.file_size:,} bytes, more than {LARGEST_MEMBER:,}"
+    if (claimed := max(entry.file_size, entry.compress_size)) > LARGEST_MEMBER:
+        return f"claims {claimed:,} bytes, more than {LARGEST_MEMBER:,}"
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return f"is compressed by method {entry.compress_type}"
     if stat.S_ISLNK(entry.external_attr >> 16):

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import re
+import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from glassbox import layout
 from glassbox.errors import TrackingError
@@ -66,8 +68,9 @@ def open_store() -> Store:
     Raises:
         TrackingError: The store cannot be reached, read or written.
     """
-    # Read once, when MLflow is imported.
+    # Both before MLflow is imported; the second because it prints the address of every run, password and all.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     uri, lock = tracking_uri(), root() / layout.WORK / "locks" / "mlflow.lock"
     with refusing():
         _reach(uri)
@@ -83,7 +86,10 @@ def _reach(uri: str) -> None:
     """Touches the store once: MLflow itself tries again for minutes before it says that nobody is there."""
     scheme = uri.partition(":")[0]
     if scheme in ("http", "https"):
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=20):  # noqa: S310 - checked right above
+        server = urlsplit(uri)
+        address = server._replace(netloc=server.netloc.rpartition("@")[2]).geturl()
+        # Any answer will do: the credentials are MLflow's business.
+        with suppress(urllib.error.HTTPError), urllib.request.urlopen(address, timeout=20):  # noqa: S310 - checked
             pass
     elif scheme.partition("+")[0] in _DATABASES:
         import sqlalchemy

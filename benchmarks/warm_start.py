@@ -1,0 +1,156 @@
+"""What pretrained weights and a warm start are worth: ROC AUC on the test fold with them, and without.
+
+    uv run python benchmarks/warm_start.py [--quick] [--seeds N]
+
+Trains `infiltration_vgg16` of the demo on the demo's generated films, once as the demo does (weights of a short
+pretraining on films of other patients, one epoch with the backbone frozen, then fine-tuning) and once from random
+weights without a warm start, for several seeds and for one and the demo's number of fine-tuning epochs. Data are
+made and models trained by the functions of the stages, in a temporary folder; the test fold is the clean one.
+
+Prints a table with medians and, last, one line of JSON. `--quick` takes a quarter of the patients and at most two
+seeds: it shows that all runs, no more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from sklearn.metrics import roc_auc_score
+
+from glassbox import layout, params, profiles
+from glassbox.cohorts.build import build as build_catalog
+from glassbox.params import NoWeights, Params
+from glassbox.selection.split import build as build_split
+from glassbox.shards.build import build as build_shards
+from glassbox.sources.archive import fetch
+
+ROOT = Path(__file__).resolve().parent.parent
+EXPERIMENT = "infiltration_vgg16"
+QUICK = ["sources.phantom.patients=110", "weights.phantoms.films.patients=100"]
+
+
+class Scores(NamedTuple):
+    """ROC AUCs of one seed after some fine-tuning epochs."""
+
+    seed: int
+    epochs: int
+    warm: float
+    none: float
+
+    @property
+    def difference(self) -> float:
+        """What the weights and the warm start gained."""
+        return self.warm - self.none
+
+
+def main() -> None:
+    """Makes the data once, trains each variant, and prints what came of it."""
+    arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    arguments.add_argument("--quick", action="store_true", help="fewer films and two seeds")
+    arguments.add_argument("--seeds", type=int, default=5, help="how many seeds (default: 5)")
+    asked = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        shutil.copytree(ROOT / "conf", "conf")
+        with contextlib.redirect_stdout(sys.stderr):
+            demo = _data(QUICK if asked.quick else [])
+            first = demo.experiments[EXPERIMENT].training.seed
+            count = min(asked.seeds, 2) if asked.quick else asked.seeds
+            scores = _scores(demo, range(first, first + count))
+    _print(scores)
+
+
+def _data(overrides: list[str]) -> Params:
+    """The demo's parameters, with the archive, the catalog, the shards, the split and the weights made."""
+    from glassbox.learning.acquire import make
+
+    profiles.use("demo", overrides)
+    demo = params.load(layout.PARAMS)
+    experiment = demo.experiments[EXPERIMENT]
+    source = demo.splits[experiment.split].source
+    demo = demo.model_copy(update={"weights": demo.weights | {"none": NoWeights(kind="none")}})
+    fetch(demo, source)
+    build_catalog(demo, source)
+    build_shards(demo, experiment.dataset)
+    build_split(demo, experiment.split)
+    for weights in (experiment.weights, "none"):
+        make(demo, weights)
+    return demo
+
+
+def _scores(demo: Params, seeds: range) -> list[Scores]:
+    """Both variants after one epoch and after the demo's number, for each seed."""
+    as_it_is = demo.experiments[EXPERIMENT]
+    scores = []
+    for seed in seeds:
+        for epochs in sorted({1, as_it_is.fine_tune.epochs}):
+            warm = as_it_is.model_copy(
+                update={
+                    "training": as_it_is.training.model_copy(update={"seed": seed}),
+                    "fine_tune": as_it_is.fine_tune.model_copy(update={"epochs": epochs}),
+                }
+            )
+            none = warm.model_copy(
+                update={"weights": "none", "warm_start": warm.warm_start.model_copy(update={"epochs": 0})}
+            )
+            aucs = [
+                _roc_auc(demo.model_copy(update={"experiments": {EXPERIMENT: variant}}))
+                for variant in (warm, none)
+            ]
+            scores.append(Scores(seed, epochs, *aucs))
+    return scores
+
+
+def _roc_auc(demo: Params) -> float:
+    """Trains the experiment as these parameters say; its ROC AUC on the clean test fold."""
+    # Dask's workers import this file anew: they need no Keras.
+    import keras
+
+    from glassbox.learning.batches import Fold
+    from glassbox.learning.fine_tune import fine_tune
+    from glassbox.learning.inference import infer
+    from glassbox.learning.record import record
+    from glassbox.learning.warm_start import warm_start
+    from glassbox.selection.split import read
+    from glassbox.shards.read import Images
+
+    keras.utils.clear_session()
+    warm_start(demo, EXPERIMENT)
+    model = fine_tune(demo, EXPERIMENT, record(demo, EXPERIMENT), lambda _: None)
+    experiment = demo.experiments[EXPERIMENT]
+    test = Fold.of(Images(layout.shards(experiment.dataset)), read(experiment.split), "test")
+    return float(roc_auc_score(test.labels[:, -1], infer(model, test)[:, -1]))
+
+
+def _print(scores: list[Scores]) -> None:
+    """The table, then the line of JSON: medians after the full number of epochs, and after one."""
+    print(f"{'epochs':>6} {'seed':>7} {'AUC warm':>9} {'AUC none':>9} {'difference':>11}")
+    summary: dict[str, float | int] = {}
+    for epochs in sorted({score.epochs for score in scores}, reverse=True):
+        rows = [score for score in scores if score.epochs == epochs]
+        for row in rows:
+            print(f"{epochs:>6} {row.seed:>7} {row.warm:>9.3f} {row.none:>9.3f} {row.difference:>+11.3f}")
+        middle = {
+            "auc_warm": median(row.warm for row in rows),
+            "auc_none": median(row.none for row in rows),
+            "difference": median(row.difference for row in rows),
+        }
+        print(
+            f"{epochs:>6} {'median':>7} {middle['auc_warm']:>9.3f} {middle['auc_none']:>9.3f} "
+            f"{middle['difference']:>+11.3f}"
+        )
+        suffix = "_after_one_epoch" if summary else ""
+        summary |= {f"{name}{suffix}": round(value, 4) for name, value in middle.items()}
+    summary |= {"epochs": max(score.epochs for score in scores), "seeds": len({score.seed for score in scores})}
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()

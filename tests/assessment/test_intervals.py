@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from glassbox.assessment.intervals import CHUNK, Resamples, WeightedAuc, bootstrap
+from glassbox.assessment.predictions import Predictions
+
+
+def test_intervals_are_those_of_a_naive_bootstrap_with_the_same_draws(make):
+    predictions, evaluation = make.predicted(), make.evaluation()
+    areas, accuracies = [], []
+    for times in (row for rows in Resamples(predictions, evaluation) for row in rows):
+        drawn = np.repeat(np.arange(len(predictions.truth)), times[predictions.patients])
+        areas.append(metrics.roc_auc_score(predictions.positive[drawn], predictions.score[drawn]))
+        accuracies.append(metrics.accuracy_score(predictions.truth[drawn], predictions.decision[drawn]))
+    intervals = bootstrap(predictions, evaluation)
+    assert len(areas) == evaluation.resamples
+    np.testing.assert_allclose(intervals.roc_auc, np.quantile(areas, (0.025, 0.975)), rtol=1e-12)
+    np.testing.assert_allclose(intervals.accuracy, np.quantile(accuracies, (0.025, 0.975)), rtol=1e-12)
+
+
+def test_the_weighted_area_counts_ties_half(make):
+    predictions = make.predicted(digits=1)
+    area = WeightedAuc(predictions.score, predictions.positive)(np.ones((1, 300), dtype=np.int64))
+    assert len(np.unique(predictions.score)) < 12
+    assert area[0] == pytest.approx(metrics.roc_auc_score(predictions.positive, predictions.score), abs=1e-12)
+
+
+def test_a_resample_draws_as_many_patients_as_there_are(make):
+    predictions, evaluation = make.predicted(), make.evaluation(resamples=2 * CHUNK + 5 + 100)
+    times = np.concatenate(list(Resamples(predictions, evaluation)))
+    assert times.shape == (evaluation.resamples, predictions.patient_count)
+    assert (times.sum(axis=1) == predictions.patient_count).all()
+    assert len(np.unique(times, axis=0)) == len(times)
+
+
+def test_variants_of_one_test_set_get_the_same_draws(make):
+    clean, augmented = make.predicted(signal=2.0), make.predicted(signal=0.5)
+    first, second = (list(Resamples(variant, make.evaluation())) for variant in (clean, augmented))
+    np.testing.assert_array_equal(np.concatenate(first), np.concatenate(second))
+
+
+def test_resamples_of_one_class_are_drawn_again_and_counted(make):
+    few = Predictions(
+        classes=("No Finding", "Infiltration"),
+        images=np.array(["a", "b", "c"]),
+        patients=np.array([0, 1, 2]),
+        truth=np.array([0, 0, 1]),
+        probabilities=np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]], dtype=np.float32),
+    )
+    evaluation = make.evaluation(resamples=1000)
+    resamples = Resamples(few, evaluation)
+    times = np.concatenate(list(resamples))
+    assert len(times) == 1000
+    assert (times[:, 2] > 0).all()
+    assert (times[:, :2].sum(axis=1) > 0).all()
+    # Of 27 draws of three, 8 lack the one positive patient and 1 has nobody else: one third is put back.
+    assert bootstrap(few, evaluation).redrawn == resamples.redrawn
+    assert resamples.redrawn == pytest.approx(500, abs=100)
+
+
+def test_films_of_one_patient_are_drawn_together(make):
+    predictions = make.predicted(images=60, patients=60, seed=3)
+    copies = Predictions(
+        classes=predictions.classes,
+        images=np.repeat(predictions.images, 10),
+        patients=np.repeat(predictions.patients, 10),
+        truth=np.repeat(predictions.truth, 10),
+        probabilities=np.repeat(predictions.probabilities, 10, axis=0),
+    )
+    # Ten copies of a film add nothing; a bootstrap over images would take them for ten times the evidence.
+    assert bootstrap(copies, make.evaluation()) == bootstrap(predictions, make.evaluation())
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_promise(make):
+    # Over test sets that are drawn again and again, the area over a very large one stands for the truth.
+    large = make.predicted(images=60_000, patients=15_000, seed=1000, digits=6)
+    truth = metrics.roc_auc_score(large.positive, large.score)
+    evaluation = make.evaluation(resamples=200, confidence=0.9)
+    intervals = [
+        bootstrap(make.predicted(images=400, patients=100, seed=seed, digits=6), evaluation).roc_auc
+        for seed in range(200)
+    ]
+    covered = sum(low <= truth <= high for low, high in intervals)
+    # Three standard deviations of a binomial (0.9, 200) are 13; percentile intervals fall a little short.
+    assert 160 <= covered <= 193
+
+
+def test_a_bootstrap_over_images_would_promise_too_much(make):
+    # The oracle of the test above: the same films, each of a patient of its own.
+    predictions = make.predicted(images=400, patients=40)
+    as_images = Predictions(
+        predictions.classes,
+        predictions.images,
+        np.arange(400),
+        predictions.truth,
+        predictions.probabilities,
+    )
+    (low, high), (image_low, image_high) = (
+        bootstrap(each, make.evaluation()).roc_auc for each in (predictions, as_images)
+    )
+    assert high - low > 1.3 * (image_high - image_low)
+
+
+def test_another_seed_gives_other_intervals_and_the_same_seed_the_same(make):
+    predictions = make.predicted()
+    first, again, other = (bootstrap(predictions, make.evaluation(seed=seed)) for seed in (1, 1, 2))
+    assert first == again != other

@@ -1,0 +1,76 @@
+"""Small archives of both cohorts, in a project of their own."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from glassbox import layout, params
+from glassbox.cohorts import build, catalog
+from glassbox.sources import zip as zips
+
+HEADER = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
+)
+
+
+@pytest.fixture
+def entries() -> Callable[..., bytes]:
+    """NIH's `Data_Entry_2017.csv` of rows (image, findings, patient, age, sex, view)."""
+
+    def text(*rows: tuple[object, ...], header: str = HEADER, end: str = "") -> bytes:
+        lines = [header]
+        for image, findings, patient, age, *rest in rows:
+            sex, view = rest or ("M", "PA")
+            lines.append(f"{image},{findings},0,{patient},{age},{sex},{view},2500,2048,0.168,0.168{end}")
+        return "".join(f"{line}\n" for line in lines).encode()
+
+    return text
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A project with one source `films`, which is the working directory.
+
+    `zip(files)` makes its archive; `tables(layout, files)` what the cohort's reader says of it, or of the one that
+    is there; `build(layout, files, **shares)` its catalog, as a frame; `counts()` what the metrics say;
+    `outputs()` every file but the archive.
+    """
+    monkeypatch.chdir(tmp_path)
+    archive = layout.archive("films")
+    archive.parent.mkdir(parents=True)
+
+    def make(files: dict[str, bytes]) -> None:
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as members:
+            for name, content in files.items():
+                members.writestr(name, content)
+
+    def tables(cohort: str, files: dict[str, bytes] | None = None) -> Any:
+        if files is not None:
+            make(files)
+        with zips.opened(archive) as descriptor:
+            return build.READERS[cohort](zips.members(archive), lambda member: zips.read(descriptor, member))
+
+    def run(cohort: str, files: dict[str, bytes], **shares: float) -> pd.DataFrame:
+        make(files)
+        source = {"kind": "archive", "path": "x.zip", "sha256": "0" * 64, "layout": cohort} | shares
+        empty: dict[str, Any] = {name: {} for name in ("datasets", "splits", "weights", "experiments")}
+        build.build(
+            params.parse({"profile": "test", "sources": {"films": source}} | empty, "params.yaml"), "films"
+        )
+        return catalog.read("films")
+
+    return SimpleNamespace(
+        archive=archive,
+        zip=make,
+        tables=tables,
+        build=run,
+        counts=lambda: json.loads(Path("metrics/catalogs/films.json").read_text()),
+        outputs=lambda: [path for path in Path().rglob("*") if path.is_file() and path != archive],
+    )

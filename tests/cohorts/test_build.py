@@ -1,0 +1,184 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from glassbox import layout
+from glassbox.cohorts import catalog
+from glassbox.errors import CatalogError
+
+
+def _name(patient, film=0):
+    return f"{patient:08d}_{film:03d}.png"
+
+
+@pytest.fixture
+def cohort(entries):
+    """An archive of NIH's layout with a table of some patients and films of some, one each."""
+
+    def make(listed=range(1, 7), there=None):
+        return {f"images/{_name(patient)}": b"x" for patient in (listed if there is None else there)} | {
+            "Data_Entry_2017.csv": entries(*((_name(patient), "Mass", patient, 50) for patient in listed)),
+            "test_list.txt": _name(6).encode(),
+            "BBox_List_2017.csv": f"a,b,c,d,e,f,,,\n{_name(6)},Mass,1,2,3,4\n{_name(999)},Mass,1,2,3,4\n".encode(),
+        }
+
+    return make
+
+
+def test_the_catalog_is_in_archive_order_whatever_the_order_of_the_table(project, cohort):
+    rows = project.build("nih", cohort(there=[4, 2, 6, 1, 5, 3]))
+    assert rows["patient_id"].tolist() == ["4", "2", "6", "1", "5", "3"]
+    assert rows["member"].tolist() == [f"images/{image}" for image in rows["image_id"]]
+
+
+def test_the_schema_of_a_catalog(project, cohort):
+    project.build("nih", cohort())
+    schema = pq.read_schema(layout.catalog("films"))
+    assert schema.equals(catalog.SCHEMA)
+    strings = ("image_id", "patient_id", "member", "sex", "view", "official_split")
+    assert {schema.field(name).type for name in strings} == {pa.string()}
+    assert schema.field("age").type == pa.float32()
+    assert schema.field("findings").type.value_type == pa.string()
+    box = schema.field("boxes").type.value_type
+    assert {field.name: field.type for field in box} == {
+        "finding": pa.string(),
+        **dict.fromkeys(("x", "y", "width", "height"), pa.float64()),
+    }
+    assert set(schema.names) == {*strings, "age", "findings", "boxes"}
+    assert schema.metadata is None
+
+
+def test_a_catalog_can_be_read_by_column(project, cohort):
+    project.build("nih", cohort())
+    assert list(catalog.read("films", ["image_id", "member"]).columns) == ["image_id", "member"]
+    row = catalog.read("films").iloc[-1]
+    assert list(row["findings"]) == ["Mass"]
+    assert list(row["boxes"]) == [{"finding": "Mass", "x": 1.0, "y": 2.0, "width": 3.0, "height": 4.0}]
+    assert (row["age"], row["official_split"]) == (50, "test")
+
+
+def test_the_same_archive_gives_the_same_bytes_twice(project, cohort):
+    bytes_of = []
+    for _ in range(2):
+        project.build("nih", cohort())
+        bytes_of.append([path.read_bytes() for path in sorted(project.outputs())])
+    assert bytes_of[0] == bytes_of[1]
+    assert len(bytes_of[0]) == 2
+
+
+def test_the_counts_of_a_cohort_stand_in_the_metrics(project, cohort):
+    project.build("nih", cohort())
+    assert project.counts() == {
+        "images": 6,
+        "patients": 6,
+        "boxes": 1,
+        "findings": [{"finding": "Mass", "images": 6}],
+        "official_split": {"test": 1},
+        "missing": {"images": 0, "first": []},
+        "unlisted": {"images": 0, "first": []},
+    }
+
+
+def test_an_archive_of_folders_has_a_catalog_with_the_same_columns(project):
+    files = {f"a/train/PNEUMONIA/person{n}_virus_1.jpeg": b"x" for n in range(3)} | {
+        "a/test/NORMAL/IM-1-1.jpeg": b"x"
+    }
+    rows = project.build("kermany", files)
+    assert pq.read_schema(layout.catalog("films")).equals(catalog.SCHEMA)
+    assert rows["member"].tolist() == list(files)
+    assert np.isnan(rows["age"]).all()
+    assert project.counts()["findings"] == [
+        {"finding": "Normal", "images": 1},
+        {"finding": "Pneumonia", "images": 3},
+    ]
+    assert project.counts()["official_split"] == {"test": 1, "train": 3}
+
+
+# --- what is listed and not there, and the reverse ---------------------------------------------------------
+
+
+def test_an_image_that_is_listed_twice_is_refused(project, cohort, entries):
+    table = {"Data_Entry_2017.csv": entries(*((_name(p), "Mass", p, 50) for p in (1, 2, 3, 4, 5, 6, 2)))}
+    with pytest.raises(CatalogError) as refusal:
+        project.build("nih", cohort() | table)
+    assert refusal.value.found == f"sources.films: image {_name(2)} is listed twice"
+    assert project.outputs() == []
+
+
+_DIFFERENCES = {
+    "missing": ({"there": [1, 4]}, 6, [2, 3, 5, 6], "listed but not in the archive"),
+    "unlisted": (
+        {"listed": [1, 4], "there": [1, 2, 3, 4, 5, 6]},
+        6,
+        [2, 3, 5, 6],
+        "in the archive but not listed",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", _DIFFERENCES)
+def test_images_beyond_the_share_are_refused_and_nothing_is_written(what, project, cohort):
+    changes, among, images, where = _DIFFERENCES[what]
+    with pytest.raises(CatalogError) as refusal:
+        project.build("nih", cohort(**changes), **{f"{what}_share": 0.5})
+    assert refusal.value.found == (
+        f"sources.films: {len(images)} of {among} images are {where}: "
+        f"{', '.join(_name(patient) for patient in images[:3])} ..."
+    )
+    assert refusal.value.expected == f"at most {what}_share: 0.5 of them (3)"
+    assert f"set sources.films.{what}_share to at least 0.6667" in refusal.value.action
+    assert project.outputs() == []
+
+
+@pytest.mark.parametrize("what", _DIFFERENCES)
+def test_images_within_the_share_are_left_out_counted_and_named(what, project, cohort):
+    changes, _, images, _ = _DIFFERENCES[what]
+    rows = project.build("nih", cohort(**changes), **{f"{what}_share": 0.6667})
+    assert rows["patient_id"].tolist() == ["1", "4"]
+    other = "unlisted" if what == "missing" else "missing"
+    assert project.counts()[what] == {"images": 4, "first": [_name(patient) for patient in images]}
+    assert project.counts()[other] == {"images": 0, "first": []}
+    assert project.counts()["images"] == 2
+
+
+@pytest.mark.parametrize(("missing", "among"), [(1, 3), (29, 100), (1, 7), (57, 100), (3, 3000)])
+def test_the_share_that_a_refusal_names_is_enough(missing, among, project, cohort):
+    files = cohort(listed=range(1, among + 1), there=range(missing + 1, among + 1))
+    with pytest.raises(CatalogError) as refusal:
+        project.build("nih", files)
+    named = float(refusal.value.action.rsplit(" ", 1)[1])
+    assert len(project.build("nih", files, missing_share=named)) == among - missing
+
+
+def test_ten_of_many_missing_images_are_named(project, cohort):
+    project.build("nih", cohort(listed=range(1, 41), there=range(31, 41)), missing_share=0.75)
+    assert project.counts()["missing"] == {"images": 30, "first": [_name(patient) for patient in range(1, 11)]}
+
+
+def test_an_archive_with_no_image_at_all_is_refused(project, cohort):
+    with pytest.raises(CatalogError, match="the archive has no image of its table") as refusal:
+        project.build("nih", cohort(there=[]), missing_share=1.0)
+    assert refusal.value.expected == "images in the nih layout"
+    with pytest.raises(CatalogError, match="the archive has no image of its table"):
+        project.build("kermany", {"readme.txt": b"nothing here"})
+    assert project.outputs() == []
+
+
+def test_an_archive_in_another_layout_is_refused(project, cohort):
+    with pytest.raises(CatalogError, match="check the source's layout"):
+        project.build("kermany", cohort())
+    with pytest.raises(CatalogError, match="check the source's layout"):
+        project.build("nih", {"train/NORMAL/IM-0001-0001.jpeg": b"x"})
+    assert project.outputs() == []
+
+
+def test_a_refusal_leaves_the_catalog_of_before(project, cohort):
+    project.build("nih", cohort())
+    before = {path: path.read_bytes() for path in project.outputs()}
+    with pytest.raises(CatalogError):
+        project.build("nih", cohort(there=[1]))
+    assert {path: path.read_bytes() for path in project.outputs()} == before
+    assert Path("metrics/catalogs/films.json") in before

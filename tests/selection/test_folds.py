@@ -1,0 +1,146 @@
+import pandas as pd
+import pytest
+
+from glassbox.errors import SplitError
+from glassbox.selection.folds import FOLDS, assign
+from glassbox.selection.labels import label
+
+OTHER_LISTS = {
+    "the archive's test list": {"official_test": True},
+    "a test fold of a fifth": {"official_test": False, "test": 0.2},
+}
+
+
+@pytest.fixture
+def cut(make):
+    """The labelled rows with their fold, and whether each is positive."""
+
+    def cut(rows, **changes):
+        settings = make.settings(**changes)
+        rows = label(rows, settings.labels, "nih", "splits.x.labels")
+        rows["positive"] = rows[f"label_{settings.labels.positive}"] == 1
+        rows["fold"] = assign(rows, rows["positive"], settings, "splits.x")
+        return rows
+
+    return cut
+
+
+def strata(rows):
+    """One row a patient: fold, and whether any image is positive with the sex."""
+    patients = rows.groupby("patient_id").agg({"fold": "first", "positive": "any", "sex": "first"})
+    return patients.assign(stratum=patients["positive"].astype(str) + patients["sex"])
+
+
+@pytest.mark.parametrize("recipe", OTHER_LISTS.values(), ids=OTHER_LISTS)
+@pytest.mark.parametrize("seed", range(6))
+def test_no_patient_is_in_two_folds(make, cut, recipe, seed):
+    rows = cut(make.cohort(seed=seed), seed=seed, **recipe)
+    assert rows.groupby("patient_id").size().max() > 10, "some patients should have many films"
+    assert len(rows[["patient_id", "fold"]].drop_duplicates()) == rows["patient_id"].nunique()
+    assert set(rows["fold"]) == set(FOLDS)
+
+
+def test_the_official_test_list_is_the_test_fold_exactly(films, cut):
+    rows = cut(films)
+    assert ((rows["fold"] == "test") == (rows["official_split"] == "test")).all()
+
+
+def test_without_the_official_list_its_images_fall_to_all_folds(films, cut):
+    rows = cut(films, official_test=False)
+    assert set(rows.loc[rows["official_split"] == "test", "fold"]) == set(FOLDS)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_folds_have_their_share_of_the_patients_of_each_label_and_sex(films, cut, seed):
+    patients = strata(cut(films, official_test=False, test=0.2, validation=0.25, seed=seed))
+    for fold, drawn_from in (("test", patients), ("validation", patients[patients["fold"] != "test"])):
+        share = (drawn_from["fold"] == fold).mean()
+        assert share == pytest.approx({"test": 0.2, "validation": 0.25}[fold], abs=1 / len(drawn_from))
+        counts = pd.crosstab(drawn_from["stratum"], drawn_from["fold"] == fold)
+        assert len(counts) == 4
+        # As close as whole patients allow.
+        assert ((counts[True] - share * counts.sum(axis=1)).abs() < 1).all()
+
+
+def test_the_same_seed_cuts_the_same_folds_and_another_others(films, cut):
+    once, again, other = (cut(films, seed=seed)["fold"] for seed in (5, 5, 6))
+    assert once.equals(again)
+    assert not once.equals(other)
+    assert (once == "test").equals(other == "test"), "the official list does not depend on the seed"
+
+
+def test_folds_do_not_depend_on_the_order_of_the_rows(films, cut):
+    shuffled = films.sample(frac=1.0, random_state=1)
+    one, other = (cut(rows, official_test=False).set_index("image_id")["fold"] for rows in (films, shuffled))
+    assert one.equals(other[one.index])
+
+
+def test_patients_of_unknown_sex_are_a_stratum_of_their_own(films, cut):
+    unknown = films["patient_id"].astype(int) % 4 == 0
+    rows = cut(films.assign(sex=films["sex"].mask(unknown, None)), official_test=False)
+    patients = rows[rows["sex"].isna()].groupby("patient_id")["fold"].first()
+    assert (patients == "test").mean() == pytest.approx(0.2, abs=0.04)
+
+
+@pytest.mark.parametrize("number", [0, 5], ids=["healthy", "infiltrated"])
+def test_a_patient_who_is_alone_in_a_stratum_is_no_reason_to_refuse(make, cut, number):
+    rows = make.table(*["No Finding"] * 5, *["Infiltration"] * 5, sex="M")
+    rows.loc[number, "sex"] = "F"
+    rows = cut(rows, official_test=False, test=0.2, validation=0.25)
+    assert rows["fold"].value_counts().to_dict() == {"train": 6, "test": 2, "validation": 2}
+
+
+# --- refusals ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refusal(cut):
+    """The message with which rows are refused."""
+
+    def refusal(rows, **changes):
+        with pytest.raises(SplitError) as error:
+            cut(rows, **changes)
+        return error.value
+
+    return refusal
+
+
+def test_a_patient_on_both_sides_of_the_official_list_is_refused(films, refusal):
+    rows = films.copy()
+    listed = rows[(rows["official_split"] == "test") & rows["findings"].map(lambda found: "Infiltration" in found)]
+    many = listed.groupby("patient_id").filter(lambda own: len(own) > 3)
+    patient = many["patient_id"].iloc[0]
+    rows.loc[many.index[0], "official_split"] = "train_val"
+    message = refusal(rows)
+    assert message.found == f"splits.x: 1 patients of the official test list have images outside of it: {patient}"
+    assert message.expected == "an official list that separates patients"
+    assert "set splits.x.official_test to false" in message.action
+
+
+@pytest.mark.parametrize(("official", "listed"), [("train_val", 0), ("test", 8)])
+def test_an_official_list_of_none_or_all_images_is_refused(make, refusal, official, listed):
+    rows = make.table(*["No Finding", "Infiltration"] * 4, official_split=official)
+    message = refusal(rows)
+    assert message.found == f"splits.x: {listed} of 8 images are in the official test list"
+    assert message.expected == "some of them, not all"
+    assert message.action.startswith("use an archive with its test list, or set splits.x.official_test to false")
+
+
+def test_too_few_patients_are_refused_with_their_number(make, refusal):
+    message = refusal(make.table("No Finding", "Infiltration", "No Finding"), official_test=False)
+    assert message.found == ("splits.x.test: 3 patients (1 of them positive) are too few to draw a share of 0.2")
+    assert message.expected == "at least one patient of each class on either side"
+    assert message.action == "use more patients or another share"
+
+
+def test_a_fold_without_a_class_is_refused_with_all_counts(make, refusal):
+    rows = make.table(*["No Finding", "Infiltration"] * 10)
+    rows["sex"] = "M"
+    rows.loc[[0, 2, 4], "official_split"] = "test"
+    message = refusal(rows, validation=0.25)
+    assert message.found == (
+        "splits.x: a fold lacks a class (train: 5 negative, 7 positive; validation: 2 negative, 3 positive; "
+        "test: 3 negative, 0 positive)"
+    )
+    assert message.expected == "images of both classes in every fold"
+    assert message.action == "use more patients, other shares or another seed"

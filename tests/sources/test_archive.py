@@ -1,0 +1,134 @@
+import hashlib
+import json
+import os
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glassbox import layout
+from glassbox.errors import ArchiveError
+from glassbox.params import Params, parse
+from glassbox.sources import archive, phantom
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project, which is the working directory."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A user's own zip, outside of the project."""
+    path = tmp_path / "own.zip"
+    with zipfile.ZipFile(path, "w") as members:
+        members.writestr("Data_Entry_2017.csv", "Image Index\n")
+        members.writestr("images/00000001_000.png", os.urandom(3000))
+    return path
+
+
+def _params(**source: Any) -> Params:
+    return parse(
+        {"profile": "test", "sources": {"films": source}, "datasets": {}, "splits": {}, "weights": {}}
+        | {"experiments": {}},
+        "params.yaml",
+    )
+
+
+def _archive(path: Path, sha256: str | None = None) -> Params:
+    found = hashlib.sha256(path.read_bytes()).hexdigest() if sha256 is None else sha256
+    return _params(kind="archive", path=str(path), sha256=found)
+
+
+def _written(project: Path) -> list[str]:
+    return sorted(str(path.relative_to(project)) for path in project.rglob("*") if path.is_file())
+
+
+def test_a_users_zip_is_copied_and_never_hard_linked(project: Path, own: Path) -> None:
+    own.chmod(0o644)
+    archive.fetch(_archive(own), "films")
+    copy = layout.archive("films")
+    assert copy.read_bytes() == own.read_bytes()
+    assert copy.stat().st_ino != own.stat().st_ino
+    assert own.stat().st_nlink == copy.stat().st_nlink == 1
+    # What DVC does to files of its own must not reach the user's.
+    copy.chmod(0o444)
+    assert stat.S_IMODE(own.stat().st_mode) == 0o644
+    before = copy.read_bytes()
+    with own.open("ab") as stream:
+        stream.write(b"more")
+    assert copy.read_bytes() == before
+
+
+def test_what_an_archive_is_stands_in_the_metrics(project: Path, own: Path) -> None:
+    archive.fetch(_archive(own), "films")
+    assert json.loads(Path("metrics/sources/films.json").read_text()) == {
+        "kind": "archive",
+        "bytes": own.stat().st_size,
+        "members": 2,
+        "sha256": hashlib.sha256(own.read_bytes()).hexdigest(),
+    }
+    assert _written(project) == ["data/archives/films.zip", "metrics/sources/films.json"]
+
+
+def test_a_generated_archive_is_the_one_that_the_phantom_writes(project: Path, tmp_path: Path) -> None:
+    params = _params(kind="phantom", seed=3, patients=4, size=32)
+    archive.fetch(params, "films")
+    phantom.write(params.sources["films"], tmp_path / "again.zip")
+    assert layout.archive("films").read_bytes() == (tmp_path / "again.zip").read_bytes()
+    described = json.loads(Path("metrics/sources/films.json").read_text())
+    with zipfile.ZipFile(tmp_path / "again.zip") as members:
+        assert described["members"] == len(members.namelist())
+    assert described["kind"] == "phantom"
+
+
+def test_an_archive_with_another_hash_is_refused_and_nothing_is_written(project: Path, own: Path) -> None:
+    with pytest.raises(ArchiveError) as refusal:
+        archive.fetch(_archive(own, "0" * 64), "films")
+    found = hashlib.sha256(own.read_bytes()).hexdigest()
+    assert refusal.value.found == f"sources.films: {own} has sha256 {found}"
+    assert refusal.value.expected == f"sha256 {'0' * 64}"
+    assert "set sources.films.sha256 to what was found" in refusal.value.action
+    assert _written(project) == []
+
+
+def test_an_archive_that_is_not_there_is_refused_and_nothing_is_written(project: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError) as refusal:
+        archive.fetch(_params(kind="archive", path=str(tmp_path / "none.zip"), sha256="0" * 64), "films")
+    assert refusal.value.found == f"sources.films: there is no file {tmp_path / 'none.zip'}"
+    assert "sources.films.path=WHERE_IT_IS" in refusal.value.action
+    assert _written(project) == []
+
+
+def test_a_zip_that_was_cut_is_refused_and_nothing_is_written(project: Path, own: Path) -> None:
+    own.write_bytes(own.read_bytes()[:-60])
+    with pytest.raises(ArchiveError, match="is no readable zip"):
+        archive.fetch(_archive(own), "films")
+    assert _written(project) == []
+
+
+def test_a_refusal_leaves_the_archive_of_before(project: Path, own: Path) -> None:
+    archive.fetch(_archive(own), "films")
+    before = {name: Path(name).read_bytes() for name in _written(project)}
+    with pytest.raises(ArchiveError):
+        archive.fetch(_archive(own, "0" * 64), "films")
+    assert {name: Path(name).read_bytes() for name in _written(project)} == before
+
+
+def test_an_archive_of_kaggle_is_refused_with_what_to_do_by_hand(project: Path) -> None:
+    with pytest.raises(ArchiveError) as refusal:
+        archive.fetch(
+            _params(kind="kaggle", layout="kermany", ref="paultimothymooney/chest-xray-pneumonia", version=2),
+            "films",
+        )
+    assert "sources.films is kaggle:paultimothymooney/chest-xray-pneumonia version 2" in refusal.value.found
+    assert refusal.value.expected == "a source of kind archive or phantom"
+    assert "kaggle datasets download paultimothymooney/chest-xray-pneumonia" in refusal.value.action
+    assert "layout: kermany" in refusal.value.action
+    assert _written(project) == []

@@ -1,0 +1,205 @@
+import hashlib
+import selectors
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from glassbox import files
+
+
+def _run(code: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=10)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- atomic ------------------------------------------------------------------------------------------------
+
+
+def test_a_file_appears_whole_and_alone_and_its_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "table.csv"
+    with files.atomic(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert _names(path.parent) == ["table.csv"]
+
+
+def test_a_temporary_name_is_hidden_lies_beside_the_file_keeps_its_suffix_and_is_never_shared(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "model.keras"
+    with files.atomic(path) as one, files.atomic(path) as other:
+        assert one != other
+        for temporary in (one, other):
+            assert temporary.parent == tmp_path
+            assert temporary.suffix == ".keras"
+            assert temporary.name.startswith(".")
+            temporary.write_text("x")
+
+
+def test_an_error_leaves_the_old_file_whole_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text("old")
+
+    def write() -> None:
+        with files.atomic(path) as temporary:
+            temporary.write_text("half of the n")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert path.read_text() == "old"
+    assert _names(tmp_path) == ["scores.json"]
+
+
+def test_a_block_that_writes_nothing_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), files.atomic(tmp_path / "a.json"):
+        pass
+    assert _names(tmp_path) == []
+
+
+def test_who_has_the_old_file_open_reads_it_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text("old")
+    with path.open() as reader:
+        files.write_text(path, "new and longer")
+        assert reader.read() == "old"
+    assert path.read_text() == "new and longer"
+
+
+def test_a_folder_replaces_the_whole_of_the_old_one(tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    (shards / "deep").mkdir(parents=True)
+    (shards / "stale.h5").write_text("stale")
+    with files.atomic(shards) as folder:
+        folder.mkdir()
+        (folder / "new.h5").write_text("new")
+        assert (shards / "stale.h5").read_text() == "stale"
+    assert _names(shards) == ["new.h5"]
+    assert _names(tmp_path) == ["shards"]
+
+
+def test_an_error_leaves_the_old_folder_whole_and_nothing_beside_it(tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    (shards / "old.h5").write_text("old")
+
+    def write() -> None:
+        with files.atomic(shards) as folder:
+            folder.mkdir()
+            (folder / "new.h5").write_text("new")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write()
+    assert _names(tmp_path) == ["shards"]
+    assert {path.name: path.read_text() for path in shards.iterdir()} == {"old.h5": "old"}
+
+
+def test_a_writer_that_is_killed_leaves_the_old_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    code = (
+        "import sys, time, pathlib\n"
+        "from glassbox.files import atomic\n"
+        "with atomic(pathlib.Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    print('written')\n"
+        "    time.sleep(60)\n"
+    )
+    with _run(code, path) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "written\n"
+        _kill(writer)
+    assert path.read_text() == "old"
+
+
+# --- content -----------------------------------------------------------------------------------------------
+
+
+def test_json_is_indented_in_the_given_order_with_its_letters_and_a_final_newline(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"b": 1, "a": "ä"})
+    assert (tmp_path / "a.json").read_bytes() == '{\n  "b": 1,\n  "a": "ä"\n}\n'.encode()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_json_refuses_what_is_no_number_and_writes_nothing(value: float, tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text("old")
+    for name in ("new.json", "old.json"):
+        with pytest.raises(ValueError, match="JSON compliant"):
+            files.write_json(tmp_path / name, {"roc_auc": value})
+    assert _names(tmp_path) == ["old.json"]
+    assert (tmp_path / "old.json").read_text() == "old"
+
+
+def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5000
+    (tmp_path / "a.bin").write_bytes(content)
+    assert files.sha256_file(tmp_path / "a.bin") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_fingerprint_is_of_the_value_not_of_the_order_of_its_keys() -> None:
+    assert files.fingerprint({"a": 1, "b": [2, 3]}) == files.fingerprint({"b": [2, 3], "a": 1})
+    assert files.fingerprint({"a": [2, 3]}) != files.fingerprint({"a": [3, 2]})
+    assert files.fingerprint({"a": 1}) != files.fingerprint({"a": "1"})
+    assert files.fingerprint({"b": 1, "a": "ü"}) == hashlib.sha256(b'{"a":"\\u00fc","b":1}').hexdigest()
+
+
+# --- the lock ----------------------------------------------------------------------------------------------
+
+_HOLD = (
+    "import sys, time, pathlib\n"
+    "from glassbox.files import locked\n"
+    "with locked(pathlib.Path(sys.argv[1]), 'stage split@s'):\n"
+    "    print('held')\n"
+    "    time.sleep(60)\n"
+)
+
+
+def test_a_lock_waits_for_another_process_says_so_and_dies_with_a_killed_holder(tmp_path: Path) -> None:
+    lock = tmp_path / "locks" / "split@s.lock"
+    with _run(_HOLD, lock) as holder, _run(_HOLD, lock) as waiter:
+        with selectors.DefaultSelector() as selector:
+            for process, other in ((holder, waiter), (waiter, holder)):
+                selector.register(process.stdout, selectors.EVENT_READ, (process, other))
+            ((key, _), *too_many) = selector.select(timeout=30)
+            assert not too_many
+            running, waiting = key.data
+            assert running.stdout.readline() == "held\n"
+            # The other one says what it waits for, and does not go on.
+            assert waiting.stderr.readline() == (
+                f"stage split@s is still running in another process: waiting for it ({lock})\n"
+            )
+            selector.unregister(running.stdout)
+            assert selector.select(timeout=0.3) == []
+            _kill(running)
+            assert selector.select(timeout=10)
+            assert waiting.stdout.readline() == "held\n"
+        _kill(waiting)
+
+
+def test_a_free_lock_is_taken_silently_and_given_back_even_by_an_error(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lock = tmp_path / "a.lock"
+    with pytest.raises(RuntimeError), files.locked(lock, "stage a"):
+        raise RuntimeError
+    with files.locked(lock, "stage a"):
+        pass
+    assert capfd.readouterr().err == ""
