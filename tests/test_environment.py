@@ -10,11 +10,12 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_versions_that_stages_depend_on_are_the_locked_ones():
+def test_the_versions_that_stages_depend_on_are_the_locked_ones_on_every_python():
     versions = yaml.safe_load((ROOT / "environment.yaml").read_text())
-    packages = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
-    locked = {package["name"]: package.get("version") for package in packages}
-    assert versions == {name: locked[name] for name in versions}
+    locked: dict[str, set[str]] = {}
+    for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]:
+        locked.setdefault(package["name"], set()).add(package.get("version"))
+    assert {name: {version} for name, version in versions.items()} == {name: locked[name] for name in versions}
 
 
 def test_every_package_that_a_stage_names_is_there():

@@ -9,6 +9,9 @@ import click
 from glassbox import layout
 from glassbox.errors import GlassboxError
 
+# Click ends a wrong command line with 2; here every refusal is 1.
+click.UsageError.exit_code = 1
+
 
 class _Commands(click.Group):
     """Turns a user's mistake into one message and status 1."""

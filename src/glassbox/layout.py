@@ -15,6 +15,10 @@ METRICS_OF_DATA = ("sources", "catalogs", "splits")
 #: The weights of a backbone, in Keras' format; or an empty file that says that random ones are meant, not that
 #: some were lost.
 WEIGHTS, NO_WEIGHTS = "backbone.weights.h5", "none"
+#: The model and the history of the warm start, and those of the finished training with the record of what the
+#: model was made from; all in `models(experiment)`.
+INITIAL_MODEL, INITIAL_HISTORY = "warm_start.keras", "warm_start.csv"
+MODEL, HISTORY, LINEAGE = "model.keras", "history.csv", "lineage.json"
 #: Prefix of the label columns of a split and of predictions; the class name follows.
 LABEL = "label_"
 #: Prefix of the probability columns of predictions.

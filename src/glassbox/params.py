@@ -375,7 +375,7 @@ def _describe(detail: Any, values: Any) -> str:
     where = _where(detail, values)
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
-        return f"{where}unknown key"
+        return f"{where}unknown key; allowed here: {', '.join(_allowed(detail['loc'][:-1]))}"
     if detail["type"] == "missing":
         return f"{where}missing"
     if detail["type"] == "value_error" and isinstance(detail["input"], dict):
@@ -393,3 +393,23 @@ def _where(detail: Any, values: Any) -> str:
     if detail["type"] == "missing":
         parts.append(str(detail["loc"][-1]))
     return f"{'.'.join(parts)}: " if parts else ""
+
+
+def _allowed(loc: tuple[str | int, ...]) -> list[str]:
+    """The keys of the block at `loc`, in which pydantic names the branch of a union between the keys."""
+    schema = Params.model_json_schema()
+    block: Any = schema
+    for part in loc:
+        if part in block.get("properties", {}):
+            block = block["properties"][part]
+        elif "discriminator" in block:
+            block = {"$ref": block["discriminator"]["mapping"][part]}
+        elif "anyOf" in block:
+            block = {"$ref": f"#/$defs/{part}"}
+        else:
+            (block,) = block["patternProperties"].values()
+        if {"type": "null"} in block.get("anyOf", []):
+            block = next(branch for branch in block["anyOf"] if branch != {"type": "null"})
+        if "$ref" in block:
+            block = schema["$defs"][block["$ref"].rpartition("/")[2]]
+    return list(block["properties"])

@@ -165,6 +165,7 @@ def test_an_epoch_that_is_abandoned_ends_its_thread(fold, leave):
 
 MEMORY = """\
 import sys
+import time
 from pathlib import Path
 import numpy as np
 from glassbox.learning.batches import Fold, training
@@ -175,19 +176,22 @@ def anonymous():
     status = Path("/proc/self/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon"))) / 1024
 
-images = Images(Path(sys.argv[1]))
-count = len(images.positions([str(number) for number in range(12_800)]))
-fold = Fold(images, np.arange(count), np.zeros((count, 2), np.float32), np.ones(count, np.int32))
+before = anonymous()
+count = 12_800
+fold = Fold(Images(Path(sys.argv[1])), np.arange(count), np.zeros((count, 2), np.float32), np.ones(count, np.int32))
 epoch = training(fold, Augmentation(rotation=5.0), 64, 1, 0)
 next(epoch)
-before = anonymous()
-print(max(anonymous() for _ in epoch) - before)
+time.sleep(0.5)  # a network that is slower than its batches
+print(anonymous() - before, max(anonymous() for _ in epoch) - before)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the measure is Linux's")
-def test_an_epoch_over_210_megabytes_takes_less_than_16_of_memory(tmp_path):
-    """A batch is 1 MiB and a handful are ready ahead; what the system caches of the shard is no part of this."""
+def test_an_epoch_over_210_megabytes_takes_less_than_32_of_memory(tmp_path):
+    """A batch is 1 MiB and a handful are ready ahead; what the system caches of the shard is no part of this.
+
+    Most of it is the index of 12,800 images and what the first use of each library takes.
+    """
     with h5py.File(tmp_path / "part-00000.h5", "w", libver="earliest") as shard:
         images = shard.create_dataset("images", (12_800, 128, 128), np.uint8)
         for start in range(0, 12_800, 800):
@@ -202,7 +206,9 @@ def test_an_epoch_over_210_megabytes_takes_less_than_16_of_memory(tmp_path):
     measured = subprocess.run(
         [sys.executable, "-c", MEMORY, str(tmp_path)], check=True, capture_output=True, text=True
     )
-    assert float(measured.stdout) < 16
+    waiting, most = map(float, measured.stdout.split())
+    assert waiting < 32
+    assert most < 32
 
 
 def test_images_are_gathered_in_the_order_asked_for_from_any_shard(fold, pixels):

@@ -197,12 +197,19 @@ def test_too_many_unreadable_images_are_refused_without_shards_but_the_work_is_k
         f"images/{NAMES[1]}: neither PNG nor JPEG: begins with 47494638; "
         f"images/{NAMES[3]}: cut off: the end of the image is missing; images/{NAMES[7]}: empty"
     )
-    assert refusal.value.expected == "at most rejected_share: 0.25 of them"
+    assert refusal.value.expected == "at most rejected_share: 0.25 of them, and at least one that can be read"
     assert refusal.value.action.endswith("or set datasets.small.rejected_share to at least 0.375")
     assert not (layout.DATA / "shards").exists()
     assert [path.name for path in project.work()] == [
         f"part-0000{number}.{kind}" for number in range(3) for kind in ("h5", "index.parquet", "rejected.parquet")
     ]
+
+
+def test_a_dataset_without_one_readable_image_is_refused_whatever_share_is_allowed(project, contents):
+    project.prepare(dict.fromkeys(contents, GIF))
+    with pytest.raises(ImageError, match="8 of 8 images are unreadable"):
+        project.build(rejected_share=1.0)
+    assert not (layout.DATA / "shards").exists()
 
 
 def test_a_refusal_leaves_the_shards_of_before(project, contents, damaged):

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from glassbox.learning.history import Row
     from glassbox.params import Params
 
-MODEL, HISTORY, RECORD = "model.keras", "history.csv", "lineage.json"
-
 
 def fine_tune(
     params: Params, experiment: str, record: dict[str, Any], on_epoch: Callable[[Row], None]
@@ -37,9 +35,9 @@ def fine_tune(
     settings = params.experiments[experiment]
     runtime.prepare(settings.training)
     folder = layout.models(experiment)
-    model = keras.models.load_model(folder / "warm_start.keras", compile=False)
+    model = keras.models.load_model(folder / layout.INITIAL_MODEL, compile=False)
     train, validation = folds(settings)
-    rows = history.read(folder / "warm_start.csv")
+    rows = history.read(folder / layout.INITIAL_HISTORY)
     for row in rows:
         on_epoch(row)
 
@@ -58,7 +56,7 @@ def fine_tune(
         first_epoch=len(rows),
         on_epoch=tell,
     )
-    keras_file.save(model, folder / MODEL)
-    history.write(rows, folder / HISTORY)
-    write_json(folder / RECORD, {**record, "model_sha256": sha256_file(folder / MODEL)})
+    keras_file.save(model, folder / layout.MODEL)
+    history.write(rows, folder / layout.HISTORY)
+    write_json(folder / layout.LINEAGE, {**record, "model_sha256": sha256_file(folder / layout.MODEL)})
     return model

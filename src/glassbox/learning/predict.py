@@ -34,7 +34,7 @@ def predict(params: Params, experiment: str) -> None:
     """
     settings = params.experiments[experiment]
     runtime.prepare(settings.training)
-    model = keras.models.load_model(layout.models(experiment) / "model.keras", compile=False)
+    model = keras.models.load_model(layout.models(experiment) / layout.MODEL, compile=False)
     split = pd.read_parquet(layout.split(settings.split) / "split.parquet")
     fold = Fold.of(Images(layout.shards(settings.dataset)), split, "test")
     affines = augment.draw(settings.augmentation, len(fold), (settings.training.seed, _TEST))

@@ -12,8 +12,6 @@ from glassbox.learning.batches import folds
 if TYPE_CHECKING:
     from glassbox.params import Params
 
-MODEL, HISTORY = "warm_start.keras", "warm_start.csv"
-
 
 def warm_start(params: Params, experiment: str) -> None:
     """Builds the initial model, trains it as `warm_start` says, and writes it with its history."""
@@ -37,5 +35,5 @@ def warm_start(params: Params, experiment: str) -> None:
         on_epoch=history.say,
     )
     folder = layout.models(experiment)
-    keras_file.save(model, folder / MODEL)
-    history.write(rows, folder / HISTORY)
+    keras_file.save(model, folder / layout.INITIAL_MODEL)
+    history.write(rows, folder / layout.INITIAL_HISTORY)

@@ -182,13 +182,13 @@ def _write_part(task: Task, table: str, rows: Sequence[tuple[object, ...]], sche
 
 
 def _allow(rejected: pa.Table, images: int, settings: Dataset, dataset: str) -> None:
-    if not images or len(rejected) / images <= settings.rejected_share:
+    if len(rejected) < images and len(rejected) / images <= settings.rejected_share:
         return
     first = "; ".join(f"{row['member']}: {row['reason']}" for row in rejected.slice(0, 3).to_pylist())
     raise ImageError(
         f"datasets.{dataset}: {len(rejected):,} of {images:,} images are unreadable: {first}"
         f"{' ...' if len(rejected) > 3 else ''}",
-        f"at most rejected_share: {settings.rejected_share:g} of them",
+        f"at most rejected_share: {settings.rejected_share:g} of them, and at least one that can be read",
         f"fetch the archive again, or set datasets.{dataset}.rejected_share to at least "
         f"{math.ceil(1e4 * len(rejected) / images) / 1e4:g}",
     )

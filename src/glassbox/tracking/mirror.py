@@ -76,8 +76,8 @@ def _unfinished(experiment: str) -> str | None:
     folder = layout.models(experiment)
     if not all((folder / name).is_file() for name in _MODEL_FILES):
         return "no model on disk yet (dvc pull or dvc repro)"
-    expected = _read_json(folder / "lineage.json").get("model_sha256")
-    if sha256_file(folder / "model.keras") != expected:
+    expected = _read_json(folder / layout.LINEAGE).get("model_sha256")
+    if sha256_file(folder / layout.MODEL) != expected:
         return "the model on disk is not the one its lineage names (dvc checkout or dvc repro)"
     return None
 
@@ -85,8 +85,8 @@ def _unfinished(experiment: str) -> str | None:
 def _complete(store: Store, params: Params, experiment: str, *, evaluated: bool) -> str:
     """Completes the run of the model on disk, and says in a few words what that took."""
     folder = layout.models(experiment)
-    lineage = _read_json(folder / "lineage.json")
-    with (folder / "history.csv").open(newline="", encoding="utf-8") as stream:
+    lineage = _read_json(folder / layout.LINEAGE)
+    with (folder / layout.HISTORY).open(newline="", encoding="utf-8") as stream:
         curves = curve_points(list(csv.DictReader(stream)))
     with store.alone():
         run = find(store, lineage["fingerprint"], lineage["model_sha256"])
@@ -101,7 +101,7 @@ def _complete(store: Store, params: Params, experiment: str, *, evaluated: bool)
             log_origin(store, run, params, lineage),
             folds,
             _log_new_points(store, run, curves),
-            log_model(store, run.info.run_id, lineage, folder / "model.keras", lineage["model_sha256"]),
+            log_model(store, run.info.run_id, lineage, folder / layout.MODEL, lineage["model_sha256"]),
             _log_scores(store, run, experiment) if evaluated else False,
             _log_files(store, run, dict(_files(experiment, evaluated=evaluated))),
             _log_tags(store, run, lock.tags(experiment)),

@@ -69,7 +69,7 @@ class Run:
 
     def log_model(self) -> None:
         """Logs `models/<experiment>/model.keras` as it is, and as an MLflow model."""
-        path = layout.models(self._lineage["experiment"]) / "model.keras"
+        path = layout.models(self._lineage["experiment"]) / layout.MODEL
         self._unless_lost(self._log_model, path, sha256_file(path))
 
     def _log_model(self, path: Path, digest: str) -> None:
