@@ -98,14 +98,24 @@ _MODEL = "experiments/small/model"
     ("place", "value", "says"),
     [
         # An unknown or a missing key.
-        ("experimets", {}, "experimets: unknown key; allowed here: profile, sources, datasets, splits, weights, experiments"),
+        (
+            "experimets",
+            {},
+            "experimets: unknown key; allowed here: profile, sources, datasets, splits, weights, experiments",
+        ),
         ("sources/films/colour", 1, "sources.films.colour: unknown key"),
-        ("datasets/films_32/sise", 64, "datasets.films_32.sise: unknown key; allowed here: source, size, shard_images, rejected_share"),
+        (
+            "datasets/films_32/sise",
+            64,
+            "datasets.films_32.sise: unknown key; allowed here: source, size, shard_images, rejected_share",
+        ),
         (
             f"{_OPTIMIZER}/lr",
             0.1,
-            "experiments.small.fine_tune.optimizer.lr: unknown key; allowed here: name, learning_rate, schedule, "
-            "decay, momentum, nesterov, beta_1, weight_decay",
+            (
+                "experiments.small.fine_tune.optimizer.lr: unknown key; allowed here: name, learning_rate, schedule, "
+                "decay, momentum, nesterov, beta_1, weight_decay"
+            ),
         ),
         ("profile", _ABSENT, "profile: missing"),
         ("sources/disk/sha256", _ABSENT, "sources.disk.sha256: missing"),

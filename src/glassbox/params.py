@@ -17,6 +17,7 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Layout = Literal["nih", "kermany"]
 Backbone = Literal["compact", "vgg16", "resnet50"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 
 class Frozen(pydantic.BaseModel):
@@ -208,7 +209,7 @@ class Training(Frozen):
 
     seed: NonNegativeInt
     batch_size: PositiveInt
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    precision: Precision = "float32"
 
 
 class Optimizer(Frozen):

@@ -177,8 +177,8 @@ def anonymous():
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon"))) / 1024
 
 before = anonymous()
-count = 12_800
-fold = Fold(Images(Path(sys.argv[1])), np.arange(count), np.zeros((count, 2), np.float32), np.ones(count, np.int32))
+images, count = Images(Path(sys.argv[1])), 12_800
+fold = Fold(images, np.arange(count), np.zeros((count, 2), np.float32), np.ones(count, np.int32))
 epoch = training(fold, Augmentation(rotation=5.0), 64, 1, 0)
 next(epoch)
 time.sleep(0.5)  # a network that is slower than its batches
@@ -187,7 +187,7 @@ print(anonymous() - before, max(anonymous() for _ in epoch) - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the measure is Linux's")
-def test_an_epoch_over_210_megabytes_takes_less_than_32_of_memory(tmp_path):
+def test_an_epoch_over_210_megabytes_takes_less_than_64_of_memory(tmp_path):
     """A batch is 1 MiB and a handful are ready ahead; what the system caches of the shard is no part of this.
 
     Most of it is the index of 12,800 images and what the first use of each library takes.
@@ -207,8 +207,8 @@ def test_an_epoch_over_210_megabytes_takes_less_than_32_of_memory(tmp_path):
         [sys.executable, "-c", MEMORY, str(tmp_path)], check=True, capture_output=True, text=True
     )
     waiting, most = map(float, measured.stdout.split())
-    assert waiting < 32
-    assert most < 32
+    assert waiting < 64
+    assert most < 64
 
 
 def test_images_are_gathered_in_the_order_asked_for_from_any_shard(fold, pixels):

@@ -90,6 +90,13 @@ def test_a_patient_who_is_alone_in_a_stratum_is_no_reason_to_refuse(make, cut, n
     assert rows["fold"].value_counts().to_dict() == {"train": 6, "test": 2, "validation": 2}
 
 
+def test_a_fold_of_fewer_patients_than_labels_and_sexes_still_has_both_labels(make, cut):
+    rows = cut(make.table(*["No Finding", "No Finding", "Infiltration", "Infiltration"] * 3), official_test=False)
+    test = rows[rows["fold"] == "test"]
+    assert len(test) == 3
+    assert set(test["positive"]) == {False, True}
+
+
 # --- refusals ----------------------------------------------------------------------------------------------
 
 

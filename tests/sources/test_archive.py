@@ -71,8 +71,9 @@ def test_what_an_archive_is_stands_in_the_metrics(project: Path, own: Path) -> N
     assert json.loads(Path("metrics/sources/films.json").read_text()) == {
         "kind": "archive",
         "bytes": own.stat().st_size,
-        "members": 2,
         "sha256": hashlib.sha256(own.read_bytes()).hexdigest(),
+        "members": 2,
+        "files": [{"suffix": ".csv", "members": 1}, {"suffix": ".png", "members": 1}],
     }
     assert _written(project) == ["data/archives/films.zip", "metrics/sources/films.json"]
 

@@ -33,7 +33,7 @@ def fine_tune(
         The trained model, as it was written.
     """
     settings = params.experiments[experiment]
-    runtime.prepare(settings.training)
+    runtime.prepare(settings.training.seed, settings.training.precision)
     folder = layout.models(experiment)
     model = keras.models.load_model(folder / layout.INITIAL_MODEL, compile=False)
     train, validation = folds(settings)

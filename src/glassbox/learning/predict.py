@@ -33,7 +33,7 @@ def predict(params: Params, experiment: str) -> None:
     keep the split's order, so a prediction can never be compared with another image's label.
     """
     settings = params.experiments[experiment]
-    runtime.prepare(settings.training)
+    runtime.prepare(settings.training.seed, settings.training.precision)
     model = keras.models.load_model(layout.models(experiment) / layout.MODEL, compile=False)
     split = pd.read_parquet(layout.split(settings.split) / "split.parquet")
     fold = Fold.of(Images(layout.shards(settings.dataset)), split, "test")

@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers
 
 from glassbox.errors import ModelError
-from glassbox.learning import backbones, network, phases
+from glassbox.learning import backbones, network, phases, runtime
 from glassbox.params import Optimizer
 from glassbox.sources import films as generated
 
@@ -25,7 +25,7 @@ def pretrain(settings: PretrainingWeights) -> keras.Model:
 
     The films are drawn, used and forgotten; nothing of them reaches a split.
     """
-    keras.utils.set_random_seed(settings.seed)
+    runtime.prepare(settings.seed, "float32")
     images, targets = _films(settings)
     if len(images) < settings.batch_size:
         raise ModelError(

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 if TYPE_CHECKING:
-    from glassbox.params import Training
+    from glassbox.params import Precision
 
 #: The packages whose numbers reach a model's bytes; `environment.yaml` holds their locked versions.
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "h5py")
 
 
-def prepare(training: Training) -> None:
+def prepare(seed: int, precision: Precision) -> None:
     """Seeds every generator and chooses deterministic kernels and the precision; once, before a model is built."""
-    keras.utils.set_random_seed(training.seed)
-    keras.config.set_dtype_policy(training.precision)
+    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy(precision)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

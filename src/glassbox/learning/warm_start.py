@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def warm_start(params: Params, experiment: str) -> None:
     """Builds the initial model, trains it as `warm_start` says, and writes it with its history."""
     settings = params.experiments[experiment]
-    runtime.prepare(settings.training)
+    runtime.prepare(settings.training.seed, settings.training.precision)
     train, validation = folds(settings)
     statistics = json.loads((layout.split(settings.split) / "statistics.json").read_text(encoding="utf-8"))
     model = network.build(

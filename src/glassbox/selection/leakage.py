@@ -11,23 +11,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def count(split: pd.DataFrame) -> dict[str, dict[str, int]]:
+def count(split: pd.DataFrame) -> list[dict[str, str | int]]:
     """Counts what each pair of folds has in common.
 
     Args:
         split: Columns `image_id`, `patient_id`, `source_sha256` (of the image file) and `fold`.
 
     Returns:
-        `{"patients": {"train-test": 0, ...}, "images": ..., "identical_files": ...}`: distinct values found
-        in both folds of the pair.
+        One row a pair and kind, such as `{"folds": "train-test", "what": "patients", "shared": 0}`: how many
+        distinct patients, images or identical files (by SHA-256) are found in both folds.
     """
     columns = {"patients": "patient_id", "images": "image_id", "identical_files": "source_sha256"}
-    return {
-        name: {
-            f"{one}-{other}": len(
+    return [
+        {
+            "folds": f"{one}-{other}",
+            "what": what,
+            "shared": len(
                 set(split.loc[split["fold"] == one, column]) & set(split.loc[split["fold"] == other, column])
-            )
-            for one, other in combinations(FOLDS, 2)
+            ),
         }
-        for name, column in columns.items()
-    }
+        for what, column in columns.items()
+        for one, other in combinations(FOLDS, 2)
+    ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+from collections import Counter
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from glassbox import layout
@@ -34,13 +36,20 @@ def fetch(params: Params, source: str) -> None:
         copy(settings, source, target)
     else:
         raise _kaggle_by_hand(settings, source)
+    archive = members(target)
     write_json(
         layout.METRICS / "sources" / f"{source}.json",
         {
             "kind": settings.kind,
             "bytes": target.stat().st_size,
-            "members": len(members(target)),
             "sha256": sha256_file(target),
+            "members": len(archive),
+            "files": [
+                {"suffix": suffix, "members": count}
+                for suffix, count in sorted(
+                    Counter(PurePosixPath(member.name).suffix for member in archive).items()
+                )
+            ],
         },
     )
 
