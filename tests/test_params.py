@@ -113,8 +113,8 @@ _MODEL = "experiments/small/model"
             f"{_OPTIMIZER}/lr",
             0.1,
             (
-                "experiments.small.fine_tune.optimizer.lr: unknown key; allowed here: name, learning_rate, schedule, "
-                "decay, momentum, nesterov, beta_1, weight_decay"
+                "experiments.small.fine_tune.optimizer.lr: unknown key; allowed here: name, learning_rate, "
+                "schedule, decay, momentum, nesterov, beta_1, weight_decay"
             ),
         ),
         ("profile", _ABSENT, "profile: missing"),
