@@ -43,31 +43,6 @@ def experiment(**changes):
     } | changes
 
 
-def parameters(**experiments):
-    """Parameters with these experiments."""
-    return params.parse(
-        {
-            "profile": "test",
-            "sources": {"films": {"kind": "phantom", "seed": 1, "patients": 50, "size": 64}},
-            "datasets": {"films-64": {"source": "films", "size": 64}},
-            "splits": {
-                "infiltration": {
-                    "source": "films",
-                    "dataset": "films-64",
-                    "labels": {"positive": "Infiltration"},
-                    "official_test": True,
-                    "validation": 0.1,
-                    "balance": "none",
-                    "seed": 3,
-                }
-            },
-            "weights": {"none": {"kind": "none"}},
-            "experiments": experiments,
-        },
-        "params.yaml",
-    )
-
-
 def evaluation(**changes):
     """How intervals are drawn."""
     return params.Evaluation(**{"resamples": 200, "seed": 5} | changes)
@@ -118,7 +93,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def make():
+def make(parameters):
     """What tests make: `make.predicted(...)`, `make.parameters(...)` and the other functions above."""
     return SimpleNamespace(
         columns=columns,

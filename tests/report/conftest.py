@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from glassbox import layout, params
+from glassbox import layout
 
 #: A picture of one pixel.
 PIXEL = base64.b64decode(
@@ -35,31 +35,6 @@ def experiment(**changes):
         "evaluation": {"resamples": 200, "seed": 5},
         "published": {"source": "nobody", "scores": {}},
     } | changes
-
-
-def parameters(sources=None, **experiments):
-    """Parameters with these experiments."""
-    return params.parse(
-        {
-            "profile": "test",
-            "sources": sources or {"films": {"kind": "phantom", "seed": 1, "patients": 50, "size": 64}},
-            "datasets": {"films-64": {"source": "films", "size": 64}},
-            "splits": {
-                "infiltration": {
-                    "source": "films",
-                    "dataset": "films-64",
-                    "labels": {"positive": "Infiltration"},
-                    "official_test": True,
-                    "validation": 0.1,
-                    "balance": "none",
-                    "seed": 3,
-                }
-            },
-            "weights": {"none": {"kind": "none"}},
-            "experiments": experiments,
-        },
-        "params.yaml",
-    )
 
 
 def scores(roc_auc=0.8, **changes):
@@ -93,13 +68,13 @@ def evaluated(key, clean=0.8, augmented=0.7):
 
 
 @pytest.fixture
-def make():
+def make(parameters):
     """What tests make: `make.parameters(...)` and the other functions above."""
     return SimpleNamespace(evaluated=evaluated, experiment=experiment, parameters=parameters, pixel=PIXEL)
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch, parameters):
     """A project in which the experiments `vgg` and `resnet` have been evaluated; returns their parameters."""
     monkeypatch.chdir(tmp_path)
     evaluated("vgg", clean=0.8, augmented=0.7)
