@@ -235,7 +235,7 @@ def test_a_wrong_value_is_refused_with_its_place_what_was_found_and_what_is_allo
         params.parse(_changed(place, value), "params.yaml")
     assert says in refusal.value.found
     assert all(line.strip().startswith("params.yaml: ") for line in refusal.value.found.splitlines())
-    assert "src/glassbox/params.py" in refusal.value.expected
+    assert "src/glassbox/params/" in refusal.value.expected
     assert "glassbox use PROFILE" in refusal.value.action
 
 

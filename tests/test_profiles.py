@@ -102,14 +102,14 @@ def test_a_single_zip_of_the_local_profile_can_lie_elsewhere(project: Path) -> N
         (
             "demo datasets.phantom_64.size=big",
             "profile demo: datasets.phantom_64.size: found 'big'",
-            "params.py",
+            "src/glassbox/params/",
         ),
         (
             "demo +datasets.phantom_64.sise=3",
             "profile demo: datasets.phantom_64.sise: unknown key",
-            "params.py",
+            "src/glassbox/params/",
         ),
-        ("demo splits.pneumonia.dataset=x", "profile demo: splits.pneumonia.dataset names 'x'", "params.py"),
+        ("demo splits.pneumonia.dataset=x", "profile demo: splits.pneumonia.dataset names 'x'", "src/glassbox/params/"),
         ("local archives=${nowhere}", "profile local with archives=${nowhere}", "KEY=VALUE"),
     ],
 )

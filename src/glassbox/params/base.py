@@ -1,0 +1,22 @@
+"""What every block of parameters is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+#: Keys become names of files, stages and runs.
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Layout = Literal["nih", "kermany"]
+Backbone = Literal["compact", "vgg16", "resnet50"]
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+
+
+class Frozen(pydantic.BaseModel):
+    """A block of parameters: immutable, and without room for an unknown key."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,134 @@
+"""One published system: its network, its training and its evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from glassbox.params.base import Backbone, Frozen, Key, Precision, Share
+
+
+class Model(Frozen):
+    """A network: what it does to pixels, its backbone and its head."""
+
+    backbone: Backbone
+    #: Per-image min-max to 0-255, standardisation by the training fold's mean and deviation, or neither.
+    normalise: Literal["none", "minmax", "standardise"]
+    #: `imagenet`: the backbone's own preprocessing, on 0-255.
+    preprocess: Literal["none", "imagenet"] = "none"
+    #: Units of the fully connected layers between global average pooling and the output.
+    dense: tuple[PositiveInt, ...] = ()
+    #: Dropout before the output.
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> Self:
+        if self.preprocess == "imagenet" and self.normalise == "standardise":
+            raise ValueError("preprocess: imagenet expects 0-255, which normalise: standardise leaves")
+        if self.preprocess == "imagenet" and self.backbone == "compact":
+            raise ValueError("backbone: compact has no preprocess: imagenet")
+        return self
+
+
+class Augmentation(Frozen):
+    """Ranges from which one affine transformation is drawn for each image; all zero means none."""
+
+    horizontal_flip: bool = False
+    #: Shift of height and width, as a share of the side, either way.
+    shift: Share = 0.0
+    #: Rotation in degrees, either way.
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    #: Shear angle in degrees, either way (the legacy generator's unit).
+    shear: Annotated[float, Field(ge=0.0, lt=90.0)] = 0.0
+    #: Zoom either way: 0.1 draws factors from 0.9 to 1.1, for height and width apart.
+    zoom: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+
+
+class Training(Frozen):
+    """What both phases share."""
+
+    seed: NonNegativeInt
+    batch_size: PositiveInt
+    precision: Precision = "float32"
+
+
+class Optimizer(Frozen):
+    """An optimiser of Keras and its schedule."""
+
+    name: Literal["sgd", "rmsprop", "adam", "adamw"]
+    learning_rate: PositiveFloat
+    #: `cosine`: from the learning rate to zero over the phase's steps.
+    schedule: Literal["constant", "cosine"] = "constant"
+    #: The old `decay` argument of Keras: learning_rate / (1 + decay * step).
+    decay: Annotated[float, Field(ge=0.0)] = 0.0
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    nesterov: bool = False
+    beta_1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.name != "sgd" and (self.momentum or self.nesterov):
+            raise ValueError(f"momentum and nesterov belong to sgd, not to {self.name}")
+        if self.name not in ("adam", "adamw") and self.beta_1 != 0.9:
+            raise ValueError(f"beta_1 belongs to adam and adamw, not to {self.name}")
+        if self.name != "adamw" and self.weight_decay:
+            raise ValueError(f"weight_decay belongs to adamw, not to {self.name}")
+        if self.schedule == "cosine" and self.decay:
+            raise ValueError("schedule: cosine and decay are two schedules")
+        return self
+
+
+class FirstLayers(Frozen):
+    """Freeze the first layers of the backbone, its InputLayer counted, as the sources count them."""
+
+    first: PositiveInt
+
+
+class EarlyStopping(Frozen):
+    """Stop when the validation loss has not fallen for `patience` epochs; keep the best weights."""
+
+    patience: PositiveInt
+
+
+class Phase(Frozen):
+    """A phase of training."""
+
+    epochs: NonNegativeInt
+    freeze: Literal["nothing", "backbone", "batch_normalisation"] | FirstLayers
+    optimizer: Optimizer
+    loss: Literal["categorical_crossentropy", "binary_crossentropy"]
+    early_stopping: EarlyStopping | None = None
+
+
+class Evaluation(Frozen):
+    """How intervals are drawn: a bootstrap over patients."""
+
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    seed: NonNegativeInt
+
+
+class Published(Frozen):
+    """What the source reports, to be shown beside what was measured."""
+
+    source: str
+    #: variant -> metric -> value, in the names of scores.json.
+    scores: dict[Literal["test_clean", "test_augmented"], dict[str, float]] = Field(default={})
+
+
+class Experiment(Frozen):
+    """One published system, or a variant of one."""
+
+    title: str
+    dataset: Key
+    split: Key
+    weights: Key
+    model: Model
+    augmentation: Augmentation
+    training: Training
+    warm_start: Phase
+    fine_tune: Phase
+    evaluation: Evaluation
+    published: Published
