@@ -22,7 +22,8 @@ def _parameters(sources: dict[str, Any] | None = None, **experiments: dict[str, 
     return params.parse(
         {
             "profile": "test",
-            "sources": sources or {"films": {"kind": "phantom", "seed": 1, "patients": 50, "size": 64}},
+            "sources": sources
+            or {"films": {"kind": "phantom", "layout": "nih", "seed": 1, "patients": 50, "size": 64}},
             "datasets": {"films-64": {"source": "films", "size": 64}},
             "splits": {
                 "infiltration": {

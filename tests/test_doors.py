@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with one source of films, which is the working directory."""
-    films = {"kind": "phantom", "seed": 1, "patients": 2, "size": 32}
+    films = {"kind": "phantom", "layout": "nih", "seed": 1, "patients": 2, "size": 32}
     values = {"profile": "test", "sources": {"films": films}, "datasets": {}, "splits": {}, "weights": {}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values | {"experiments": {}}))
     monkeypatch.chdir(tmp_path)
@@ -91,7 +91,9 @@ def test_a_missing_input_ends_a_stage_with_status_1_and_one_message(project: Pat
     result = _stage("catalog", "films")
     assert result.returncode == 1
     assert result.stdout == ""
-    assert result.stderr.startswith("catalog@films: data/archives/films.zip is not there\n  expected: a zip\n")
+    assert result.stderr.startswith(
+        "catalog@films: data/archives/films.zip is not there\n  expected: what the stages "
+    )
     assert "Traceback" not in result.stderr
     assert not (project / "data").exists()
     assert not (project / "metrics").exists()

@@ -128,6 +128,54 @@ def test_a_writer_that_is_killed_leaves_the_old_file_whole(tmp_path: Path) -> No
         assert writer.stdout.readline() == "written\n"
         _kill(writer)
     assert path.read_text() == "old"
+    (left,) = set(_names(tmp_path)) - {"table.csv"}
+    files.write_text(path, "new")
+    assert path.read_text() == "new"
+    assert _names(tmp_path) == ["table.csv"], f"{left} was left by the killed writer"
+
+
+def test_what_killed_writers_of_a_folder_left_is_removed_with_all_that_is_in_it(tmp_path: Path) -> None:
+    for writer in ("0" * 32, "f" * 32):
+        (tmp_path / f".shards.{writer}" / "deep").mkdir(parents=True)
+        (tmp_path / f".shards.{writer}" / "deep" / "part.h5").touch()
+    with files.atomic(tmp_path / "shards") as folder:
+        folder.mkdir()
+    assert _names(tmp_path) == ["shards"]
+
+
+@pytest.mark.parametrize("name", ["table.csv", "nih-1.2.csv", "[a-z]*?.csv", "table", ".table.csv"])
+def test_only_what_writers_of_this_very_file_left_is_removed(name: str, tmp_path: Path) -> None:
+    left, other = "0123456789abcdef" * 2, "0123456789abcdeg" * 2
+    path = tmp_path / name
+    gone = f".{path.stem}.{left}{path.suffix}"
+    kept = [
+        f"{path.stem}.{left}{path.suffix}",
+        f".{path.stem}.{other}{path.suffix}",
+        f".{path.stem}.{left}0{path.suffix}",
+        f".{path.stem}.{left}{path.suffix}x",
+        f".other.{left}{path.suffix}",
+        f".{path.stem}.more.{left}{path.suffix}",
+    ]
+    for entry in (gone, *kept):
+        (tmp_path / entry).touch()
+    files.write_text(path, "new")
+    assert _names(tmp_path) == sorted([name, *kept])
+
+
+def test_a_writer_whose_unfinished_file_its_successor_removed_fails_and_leaves_the_new_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "table.csv"
+
+    def write() -> None:
+        with files.atomic(path) as temporary:
+            temporary.write_text("by an orphan")
+            files.write_text(path, "by its successor")
+
+    with pytest.raises(FileNotFoundError):
+        write()
+    assert path.read_text() == "by its successor"
+    assert _names(tmp_path) == ["table.csv"]
 
 
 # --- content -----------------------------------------------------------------------------------------------

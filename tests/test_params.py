@@ -21,9 +21,9 @@ _PHASE = {
 _VALID: dict[str, Any] = {
     "profile": "test",
     "sources": {
-        "films": {"kind": "phantom", "seed": 1, "patients": 3, "size": 64},
-        "disk": {"kind": "archive", "path": "a.zip", "sha256": "0" * 64},
-        "web": {"kind": "kaggle", "ref": "nih-chest-xrays/data", "version": 3},
+        "films": {"kind": "phantom", "layout": "nih", "seed": 1, "patients": 3, "size": 64},
+        "disk": {"kind": "archive", "layout": "nih", "path": "a.zip", "sha256": "0" * 64},
+        "web": {"kind": "kaggle", "layout": "nih", "ref": "nih-chest-xrays/data", "version": 3},
     },
     "datasets": {"films_32": {"source": "films", "size": 32}, "disk_32": {"source": "disk", "size": 32}},
     "splits": {
@@ -107,7 +107,8 @@ _MODEL = "experiments/small/model"
         (
             "datasets/films_32/sise",
             64,
-            "datasets.films_32.sise: unknown key; allowed here: source, size, shard_images, rejected_share",
+            "datasets.films_32.sise: unknown key; "
+            "allowed here: source, size, method, shard_images, rejected_share",
         ),
         (
             f"{_OPTIMIZER}/lr",

@@ -109,7 +109,11 @@ def test_a_single_zip_of_the_local_profile_can_lie_elsewhere(project: Path) -> N
             "profile demo: datasets.phantom_64.sise: unknown key",
             "src/glassbox/params/",
         ),
-        ("demo splits.pneumonia.dataset=x", "profile demo: splits.pneumonia.dataset names 'x'", "src/glassbox/params/"),
+        (
+            "demo splits.pneumonia.dataset=x",
+            "profile demo: splits.pneumonia.dataset names 'x'",
+            "src/glassbox/params/",
+        ),
         ("local archives=${nowhere}", "profile local with archives=${nowhere}", "KEY=VALUE"),
     ],
 )

@@ -47,3 +47,29 @@ def track() -> None:
 
     for line in mirror(load(layout.PARAMS)):
         click.echo(line)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
+def doctor(*, as_json: bool) -> None:
+    """Say what stands in the way of `dvc repro`: credentials, disk, cores, accelerators, link type, versions."""
+    import json
+
+    from glassbox.doctor.checkup import findings
+    from glassbox.doctor.finding import line
+
+    found = []
+    for finding in findings():
+        found.append(finding)
+        if not as_json:
+            click.echo(line(finding))
+    problems = list(dict.fromkeys(finding.name for finding in found if finding.status == "problem"))
+    if as_json:
+        click.echo(
+            json.dumps({"ok": not problems, "findings": [finding._asdict() for finding in found]}, indent=2)
+        )
+    if problems:
+        click.echo(f"glassbox doctor: in the way of `dvc repro`: {', '.join(problems)}", err=True)
+        sys.exit(1)
+    if not as_json:
+        click.echo("Nothing stands in the way of `dvc repro`.")

@@ -32,6 +32,11 @@ def archive(source: str) -> Path:
     return DATA / "archives" / f"{source}.zip"
 
 
+def members(source: str) -> Path:
+    """The index of an archive's members (Parquet)."""
+    return DATA / "archives" / f"{source}.members.parquet"
+
+
 def catalog(source: str) -> Path:
     """The table of a source's images (Parquet)."""
     return DATA / "catalogs" / f"{source}.parquet"

@@ -1,5 +1,6 @@
 """Small archives of both cohorts, in a project of their own."""
 
+import importlib
 import json
 import zipfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from glassbox import layout, params
 from glassbox.cohorts import build, catalog
+from glassbox.sources import index
 from glassbox.sources import zip as zips
 
 HEADER = (
@@ -38,9 +40,9 @@ def entries() -> Callable[..., bytes]:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A project with one source `films`, which is the working directory.
 
-    `zip(files)` makes its archive; `tables(layout, files)` what the cohort's reader says of it, or of the one that
-    is there; `build(layout, files, **shares)` its catalog, as a frame; `counts()` what the metrics say;
-    `outputs()` every file but the archive.
+    `zip(files)` makes its archive and its index; `tables(layout, files)` what the cohort's reader says of it, or
+    of the one that is there; `build(layout, files, **shares)` its catalog, as a frame; `counts()` what the metrics
+    say; `outputs()` every file but those of the archive.
     """
     monkeypatch.chdir(tmp_path)
     archive = layout.archive("films")
@@ -50,12 +52,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as members:
             for name, content in files.items():
                 members.writestr(name, content)
+        index.write(archive, layout.members("films"))
 
     def tables(cohort: str, files: dict[str, bytes] | None = None) -> Any:
         if files is not None:
             make(files)
         with zips.opened(archive) as descriptor:
-            return build.READERS[cohort](zips.members(archive), lambda member: zips.read(descriptor, member))
+            reader = importlib.import_module(f"glassbox.cohorts.{cohort}").tables
+            return reader(index.read("films"), lambda member: zips.read(descriptor, member))
 
     def run(cohort: str, files: dict[str, bytes], **shares: float) -> pd.DataFrame:
         make(files)
@@ -72,5 +76,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         tables=tables,
         build=run,
         counts=lambda: json.loads(Path("metrics/catalogs/films.json").read_text()),
-        outputs=lambda: [path for path in Path().rglob("*") if path.is_file() and path != archive],
+        outputs=lambda: [path for path in Path().rglob("*") if path.is_file() and path.parent != archive.parent],
     )

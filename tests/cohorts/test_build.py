@@ -1,12 +1,15 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dvc.render.converter.vega import get_datapoints
 
 from glassbox import layout
-from glassbox.cohorts import catalog
+from glassbox.cohorts import catalog, kermany
+from glassbox.cohorts.records import Tables, images_by_name
 from glassbox.errors import CatalogError
 
 
@@ -19,7 +22,9 @@ def cohort(entries):
     """An archive of NIH's layout with a table of some patients and films of some, one each."""
 
     def make(listed=range(1, 7), there=None):
-        return {f"images/{_name(patient)}": b"x" for patient in (listed if there is None else there)} | {
+        return {
+            f"images/{_name(patient)}": _name(patient).encode() for patient in (listed if there is None else there)
+        } | {
             "Data_Entry_2017.csv": entries(*((_name(patient), "Mass", patient, 50) for patient in listed)),
             "test_list.txt": _name(6).encode(),
             "BBox_List_2017.csv": f"a,b,c,d,e,f,,,\n{_name(6)},Mass,1,2,3,4\n{_name(999)},Mass,1,2,3,4\n".encode(),
@@ -48,7 +53,15 @@ def test_the_schema_of_a_catalog(project, cohort):
         **dict.fromkeys(("x", "y", "width", "height"), pa.float64()),
     }
     assert set(schema.names) == {*strings, "age", "findings", "boxes"}
-    assert schema.metadata is None
+    assert set(schema.metadata) == {b"vocabulary"}, "pandas' version is no part of a catalog"
+
+
+def test_a_catalog_says_in_which_words_it_is_written(project, cohort):
+    project.build("nih", cohort())
+    findings, absence = catalog.vocabulary("films")
+    assert len(findings) == 14
+    assert "Pleural_Thickening" in findings
+    assert absence == "No Finding"
 
 
 def test_a_catalog_can_be_read_by_column(project, cohort):
@@ -69,6 +82,33 @@ def test_the_same_archive_gives_the_same_bytes_twice(project, cohort):
     assert len(bytes_of[0]) == 2
 
 
+def test_nihs_tables_as_on_kaggle_give_the_same_catalog(project, cohort, entries):
+    rows = [(_name(patient), "Mass", patient, 50) for patient in range(1, 7)]
+    project.build("nih", cohort())
+    before = {path: path.read_bytes() for path in project.outputs()}
+    as_on_kaggle = entries(*((*row[:3], "050Y") for row in rows), end=",")
+    assert as_on_kaggle.count(b",050Y,M,PA,2500,2048,0.168,0.168,\n") == 6
+    project.build("nih", cohort() | {"Data_Entry_2017.csv": as_on_kaggle})
+    assert {path: path.read_bytes() for path in project.outputs()} == before
+
+
+def test_the_pneumonia_set_as_on_kaggle_has_the_catalog_of_its_plain_files(project):
+    names = (
+        *("train/PNEUMONIA/person1_bacteria_1.jpeg", "train/PNEUMONIA/person447_virus_921_1.jpeg"),
+        *("val/NORMAL/NORMAL2-IM-1427-0001.jpeg", "test/NORMAL/IM-0439-0001-0002.jpeg"),
+    )
+    plain = {f"chest_xray/{name}": name.encode() for name in names}
+    project.build("kermany", plain)
+    before = {path: path.read_bytes() for path in project.outputs()}
+    twice = {"chest_xray/.DS_Store": b"junk"}
+    for name, content in plain.items():
+        folder, _, last = name.rpartition("/")
+        twice |= {f"__MACOSX/{folder}/._{last}": b"junk", f"chest_xray/__MACOSX/{folder}/._{last}": b"junk"}
+        twice |= {f"chest_xray/{name}": content, name: content}
+    project.build("kermany", twice)
+    assert {path: path.read_bytes() for path in project.outputs()} == before
+
+
 def test_the_counts_of_a_cohort_stand_in_the_metrics(project, cohort):
     project.build("nih", cohort())
     assert project.counts() == {
@@ -77,9 +117,15 @@ def test_the_counts_of_a_cohort_stand_in_the_metrics(project, cohort):
         "boxes": 1,
         "findings": [{"finding": "Mass", "images": 6}],
         "official_split": {"test": 1},
-        "missing": {"images": 0, "first": []},
-        "unlisted": {"images": 0, "first": []},
+        "missing": {"images": 0, "first": None},
+        "unlisted": {"images": 0, "first": None},
+        "duplicates": {"images": 0, "groups": 0, "of_several_patients": 0, "first": None},
     }
+
+
+def test_dvc_finds_the_bars_of_its_plot_among_the_counts(project, cohort):
+    project.build("nih", cohort())
+    assert get_datapoints(project.counts()) == [{"finding": "Mass", "images": 6}]
 
 
 def test_an_archive_of_folders_has_a_catalog_with_the_same_columns(project):
@@ -90,6 +136,9 @@ def test_an_archive_of_folders_has_a_catalog_with_the_same_columns(project):
     assert pq.read_schema(layout.catalog("films")).equals(catalog.SCHEMA)
     assert rows["member"].tolist() == list(files)
     assert np.isnan(rows["age"]).all()
+    assert rows[["sex", "view"]].isna().all(axis=None)
+    assert rows["boxes"].map(len).sum() == 0
+    assert catalog.vocabulary("films") == (("Pneumonia",), "Normal")
     assert project.counts()["findings"] == [
         {"finding": "Normal", "images": 1},
         {"finding": "Pneumonia", "images": 3},
@@ -97,15 +146,96 @@ def test_an_archive_of_folders_has_a_catalog_with_the_same_columns(project):
     assert project.counts()["official_split"] == {"test": 1, "train": 3}
 
 
-# --- what is listed and not there, and the reverse ---------------------------------------------------------
+# --- what no cohort's rows may say -------------------------------------------------------------------------
 
 
-def test_an_image_that_is_listed_twice_is_refused(project, cohort, entries):
-    table = {"Data_Entry_2017.csv": entries(*((_name(p), "Mass", p, 50) for p in (1, 2, 3, 4, 5, 6, 2)))}
+@pytest.mark.parametrize(
+    ("line", "found", "expected"),
+    [
+        ((_name(1), "Mass", 1, 50), f"image {_name(1)} is listed twice", "one row an image"),
+        (
+            (_name(2), "Mass|Infiltrate|Lump", 2, 50),
+            "the tables have the unknown finding(s) 'Infiltrate', 'Lump'",
+            "Infiltration, Mass, ",
+        ),
+        ((_name(2), "", 2, 50), "the tables have the unknown finding(s) ''", "Pneumothorax, No Finding"),
+        (
+            (_name(2), "No Finding|Mass", 2, 50),
+            f"image {_name(2)} has 'No Finding' beside 'Mass'",
+            "one finding or several, or 'No Finding' alone",
+        ),
+    ],
+    ids=["an image twice", "unknown findings", "no finding named", "a finding beside its absence"],
+)
+def test_a_row_that_cannot_be_is_refused(line, found, expected, project, entries):
+    files = {f"images/{_name(patient)}": b"x" for patient in (1, 2)}
     with pytest.raises(CatalogError) as refusal:
-        project.build("nih", cohort() | table)
-    assert refusal.value.found == f"sources.films: image {_name(2)} is listed twice"
+        project.build("nih", files | {"Data_Entry_2017.csv": entries((_name(1), "Mass", 1, 50), line)})
+    assert refusal.value.found == f"sources.films: {found}"
+    assert expected in refusal.value.expected
+    assert "mend the table" in refusal.value.action
     assert project.outputs() == []
+
+
+def test_a_box_around_an_unknown_finding_is_refused(project, cohort):
+    boxes = f"a,b,c,d,e,f,,,\n{_name(6)},Lump,1,2,3,4\n".encode()
+    with pytest.raises(CatalogError, match=r"the tables have the unknown finding\(s\) 'Lump'"):
+        project.build("nih", cohort() | {"BBox_List_2017.csv": boxes})
+    assert project.outputs() == []
+
+
+# --- what the reader of a new cohort may get wrong ---------------------------------------------------------
+
+
+@pytest.fixture
+def read_as(project, monkeypatch):
+    """`read_as(column=values)`: the catalog of two films whose reader gives these columns; None leaves one out."""
+
+    def build(**columns):
+        rows = {"image_id": ["a.png", "b.png"], "patient_id": ["1", "2"], "findings": [["Pneumonia"], ["Normal"]]}
+        given = {name: values for name, values in (rows | columns).items() if values is not None}
+        monkeypatch.setattr(
+            kermany,
+            "tables",
+            lambda archive, _: Tables(pd.DataFrame(given), images_by_name(archive, (".png",), str)),
+        )
+        return project.build("kermany", {"a.png": b"a", "b.png": b"b"})
+
+    return build
+
+
+def test_a_reader_need_not_give_what_its_cohort_does_not_have(read_as):
+    rows = read_as(age=[1.5, None])
+    assert rows["member"].tolist() == ["a.png", "b.png"]
+    assert rows["age"].fillna(-1).tolist() == [1.5, -1]
+    assert rows[["sex", "view", "official_split"]].isna().all(axis=None)
+    assert rows["boxes"].map(len).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("columns", "found", "action"),
+    [
+        ({"patient_id": None}, "the cohort's reader leaves out a column 'patient_id'", "correct `tables`"),
+        ({"gender": ["F", "M"]}, "the cohort's reader makes a column 'gender'", "correct `tables`"),
+        ({"patient_id": ["1", None]}, "image b.png has no patient", "without patients no split can be trusted"),
+        ({"patient_id": ["", "2"]}, "image a.png has no patient", "without patients no split can be trusted"),
+        ({"findings": [[], ["Normal"]]}, "image a.png has neither a finding nor their absence", "mend the table"),
+        (
+            {"patient_id": [1, 2]},
+            "Expected a string or bytes dtype, got int64; Conversion failed for column patient_id",
+            "src/glassbox/cohorts/kermany.py",
+        ),
+    ],
+)
+def test_what_a_reader_gets_wrong_is_refused_and_nothing_is_written(columns, found, action, read_as, project):
+    with pytest.raises(CatalogError) as refusal:
+        read_as(**columns)
+    assert refusal.value.found.startswith(f"sources.films: {found}")
+    assert action in refusal.value.action
+    assert project.outputs() == []
+
+
+# --- what is listed and not there, and the reverse ---------------------------------------------------------
 
 
 _DIFFERENCES = {
@@ -140,7 +270,7 @@ def test_images_within_the_share_are_left_out_counted_and_named(what, project, c
     assert rows["patient_id"].tolist() == ["1", "4"]
     other = "unlisted" if what == "missing" else "missing"
     assert project.counts()[what] == {"images": 4, "first": [_name(patient) for patient in images]}
-    assert project.counts()[other] == {"images": 0, "first": []}
+    assert project.counts()[other] == {"images": 0, "first": None}
     assert project.counts()["images"] == 2
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from glassbox import layout, params
-from glassbox.cohorts import catalog
+from glassbox.cohorts import catalog, nih
 from glassbox.files import sha256_file, write_json
 from glassbox.learning import acquire, backbones, network
 from glassbox.learning.batches import Fold
@@ -101,7 +101,9 @@ def parameters(weights=None, **experiments):
     return params.parse(
         {
             "profile": "test",
-            "sources": {"films": {"kind": "phantom", "seed": 1, "patients": PATIENTS, "size": SIZE}},
+            "sources": {
+                "films": {"kind": "phantom", "layout": "nih", "seed": 1, "patients": PATIENTS, "size": SIZE}
+            },
             "datasets": {"films_32": {"source": "films", "size": SIZE}},
             "splits": {
                 "squares": {
@@ -139,7 +141,7 @@ def write_project():
             "boxes": [[] for _ in ids],
         }
     )
-    catalog.write(rows, layout.catalog("films"))
+    catalog.write(rows, nih.VOCABULARY, layout.catalog("films"))
     write_shards(layout.shards("films_32"), ids, films(positive))
     split.build(parameters(), "squares")
     acquire.make(parameters(), "none")

@@ -15,7 +15,14 @@ from glassbox.learning.network import backbone_layers
 PRETRAINING = {
     "kind": "pretraining",
     "backbone": "compact",
-    "films": {"kind": "phantom", "seed": 7, "patients": 8, "size": 32, "prevalence": {"Mass": 0.4}},
+    "films": {
+        "kind": "phantom",
+        "layout": "nih",
+        "seed": 7,
+        "patients": 8,
+        "size": 32,
+        "prevalence": {"Mass": 0.4},
+    },
     "size": 32,
     "epochs": 2,
     "batch_size": 8,

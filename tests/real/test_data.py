@@ -1,14 +1,10 @@
-import gzip
 import zipfile
-from collections import Counter
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from glassbox import layout, params
-from glassbox.cohorts import build, catalog
 from glassbox.shards.read import Images
 
 pytestmark = pytest.mark.real
@@ -82,79 +78,3 @@ def test_the_small_films_have_the_findings_that_their_description_counts(cohort)
     assert found["Infiltration"] == 97
     index = pd.read_parquet(cohort(*SMALL).shards / "index.parquet")
     assert set(index["channels"]) == {3, 4}
-
-
-# --- the whole table of NIH --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def nih(data, tmp_path_factory):
-    """The catalog of all of NIH, its images without content, as Kaggle packs them."""
-    metadata = data / "nih-metadata"
-    entries = gzip.decompress((metadata / "Data_Entry_2017.csv.gz").read_bytes()).decode()
-    header, *lines = entries.splitlines()
-    folder = tmp_path_factory.mktemp("nih")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        path = layout.archive("nih")
-        path.parent.mkdir(parents=True)
-        with zipfile.ZipFile(path, "w") as members:
-            for number, line in enumerate(lines):
-                image = line.split(",", 1)[0]
-                members.writestr(f"images_{1 + (number + 5001) // 10_000:03d}/images/{image}", b"")
-            members.writestr("Data_Entry_2017.csv", "\n".join([header, *(f"{line}," for line in lines)]))
-            for name in ("BBox_List_2017.csv", "train_val_list.txt", "test_list.txt"):
-                members.write(metadata / name, name)
-        source = {"kind": "archive", "path": "x.zip", "sha256": "0" * 64}
-        empty = {name: {} for name in ("datasets", "splits", "weights", "experiments")}
-        build.build(params.parse({"profile": "test", "sources": {"nih": source}} | empty, "params.yaml"), "nih")
-        return catalog.read("nih")
-
-
-def test_the_whole_table_of_nih_has_its_published_counts(nih):
-    assert len(nih) == 112_120
-    assert nih["patient_id"].nunique() == 30_805
-    counts = Counter(finding for findings in nih["findings"] for finding in findings)
-    assert counts == {
-        "No Finding": 60_361,
-        "Infiltration": 19_894,
-        "Effusion": 13_317,
-        "Atelectasis": 11_559,
-        "Nodule": 6_331,
-        "Mass": 5_782,
-        "Pneumothorax": 5_302,
-        "Consolidation": 4_667,
-        "Pleural_Thickening": 3_385,
-        "Cardiomegaly": 2_776,
-        "Emphysema": 2_516,
-        "Edema": 2_303,
-        "Fibrosis": 1_686,
-        "Pneumonia": 1_431,
-        "Hernia": 227,
-    }
-
-
-def test_the_official_lists_of_nih_hold_every_image_and_share_no_patient(nih):
-    assert nih["official_split"].value_counts().to_dict() == {"train_val": 86_524, "test": 25_596}
-    assert nih.groupby("patient_id")["official_split"].nunique().max() == 1
-
-
-def test_the_boxes_of_nih_lie_on_films_of_the_test_list_and_bear_the_findings_names(nih):
-    boxed = nih[nih["boxes"].map(len) > 0]
-    assert len(boxed) == 880
-    assert boxed["boxes"].map(len).sum() == 984
-    assert set(boxed["official_split"]) == {"test"}
-    boxes = [box for row in boxed["boxes"] for box in row]
-    assert {box["finding"] for box in boxes} == {
-        *("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Mass", "Nodule", "Pneumonia", "Pneumothorax")
-    }
-    for box in boxes:
-        assert 0 <= box["x"] <= box["x"] + box["width"] <= 1024
-        assert 0 <= box["y"] <= box["y"] + box["height"] <= 1024
-
-
-def test_patients_sexes_and_views_of_nih_are_complete(nih):
-    assert (nih["image_id"].str[:8].astype(int).astype(str) == nih["patient_id"]).all()
-    assert set(nih["sex"]) == {"F", "M"}
-    assert set(nih["view"]) == {"AP", "PA"}
-    assert nih["age"].notna().all()

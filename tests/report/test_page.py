@@ -145,7 +145,7 @@ def test_generated_films_are_called_so(page):
 
 
 def test_real_films_are_not_called_generated(project, make):
-    kaggle = {"films": {"kind": "kaggle", "ref": "nih-chest-xrays/data", "version": 3}}
+    kaggle = {"films": {"kind": "kaggle", "layout": "nih", "ref": "nih-chest-xrays/data", "version": 3}}
     compare(make.parameters(sources=kaggle, vgg=make.experiment(), resnet=make.experiment()), "")
     assert "generated" not in Page().text()
     assert "Kaggle, nih-chest-xrays/data, version 3" in Page().text()

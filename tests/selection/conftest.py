@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from glassbox import layout, params
-from glassbox.cohorts import catalog
+from glassbox.cohorts import catalog, nih
 from glassbox.params import PhantomSource
 from glassbox.sources import films as generated
 
@@ -23,7 +23,12 @@ def cohort(patients=300, seed=3, **changes):
     """The rows of a catalog, in the order of patients; about 3.6 films a patient."""
     films = generated.cohort(
         PhantomSource(
-            kind="phantom", seed=seed, patients=patients, size=64, prevalence={"Infiltration": 0.3} | changes
+            kind="phantom",
+            layout="nih",
+            seed=seed,
+            patients=patients,
+            size=64,
+            prevalence={"Infiltration": 0.3} | changes,
         )
     )
     return pd.DataFrame(
@@ -83,7 +88,7 @@ def parameters(**changes):
     return params.parse(
         {
             "profile": "test",
-            "sources": {"films": {"kind": "phantom", "seed": 3, "patients": 60, "size": 64}},
+            "sources": {"films": {"kind": "phantom", "layout": "nih", "seed": 3, "patients": 60, "size": 64}},
             "datasets": {"films_16": {"source": "films", "size": SIZE, "rejected_share": 1.0}},
             "splits": {"asked": split(**changes)},
             "weights": {},
@@ -115,7 +120,7 @@ def write_shards(folder, rows, rejected=(), levels=(0, 255), per_shard=100):
 
 def write(rows, rejected=()):
     """Writes a catalog and its shards where `parameters` expects them; returns the pixels by image."""
-    catalog.write(rows, layout.catalog("films"))
+    catalog.write(rows, nih.VOCABULARY, layout.catalog("films"))
     pixels = write_shards(layout.shards("films_16"), rows, rejected)
     return dict(zip((image for image in rows["image_id"] if image not in rejected), pixels, strict=True))
 

@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from glassbox.cohorts import nih
 from glassbox.errors import SplitError
 from glassbox.selection.folds import FOLDS, assign
 from glassbox.selection.labels import label
@@ -17,7 +18,7 @@ def cut(make):
 
     def cut(rows, **changes):
         settings = make.settings(**changes)
-        rows = label(rows, settings.labels, "nih", "splits.x.labels")
+        rows = label(rows, settings.labels, nih.VOCABULARY, "splits.x.labels")
         rows["positive"] = rows[f"label_{settings.labels.positive}"] == 1
         rows["fold"] = assign(rows, rows["positive"], settings, "splits.x")
         return rows

@@ -1,5 +1,6 @@
 import pytest
 
+from glassbox.cohorts import kermany, nih
 from glassbox.errors import SplitError
 from glassbox.params import Labels
 from glassbox.selection.labels import classes, label
@@ -18,9 +19,9 @@ FILMS = (
 def ask(make):
     """Labels the films above; {image number: (negative, positive)}."""
 
-    def ask(positive, negative="No Finding", films=FILMS, cohort="nih"):
+    def ask(positive, negative="No Finding", films=FILMS, cohort=nih):
         labels = Labels(positive=positive, negative=negative)
-        rows = label(make.table(*films), labels, cohort, "splits.x.labels")
+        rows = label(make.table(*films), labels, cohort.VOCABULARY, "splits.x.labels")
         found = rows[[f"label_{name}" for name in classes(labels)]]
         assert (found.dtypes == "uint8").all()
         numbers = rows["image_id"].str.removesuffix(".png").astype(int)
@@ -60,26 +61,26 @@ def test_a_finding_is_known_by_its_whole_name(ask):
 
 
 def test_a_cohort_answers_in_its_own_words(ask):
-    assert ask("Pneumonia", "Normal", ("Normal", "Pneumonia"), "kermany") == {0: NEGATIVE, 1: POSITIVE}
+    assert ask("Pneumonia", "Normal", ("Normal", "Pneumonia"), kermany) == {0: NEGATIVE, 1: POSITIVE}
 
 
 def test_the_rows_themselves_stay_as_they_were(make):
     rows = make.table(*FILMS)
-    label(rows, Labels(positive="Mass"), "nih", "splits.x.labels")
+    label(rows, Labels(positive="Mass"), nih.VOCABULARY, "splits.x.labels")
     assert rows.equals(make.table(*FILMS))
 
 
 @pytest.mark.parametrize(
     ("question", "cohort", "unknown", "vocabulary"),
     [
-        ({"positive": "Pleural Thickening"}, "nih", "Pleural Thickening", "Pleural_Thickening, Pneumonia"),
-        ({"positive": "Infiltration", "negative": "Normal"}, "nih", "Normal", "No Finding, or rest"),
-        ({"positive": "Mass", "negative": "Normal"}, "kermany", "Mass", "one of Pneumonia, Normal, or rest"),
+        ({"positive": "Pleural Thickening"}, nih, "Pleural Thickening", "Pleural_Thickening, Pneumonia"),
+        ({"positive": "Infiltration", "negative": "Normal"}, nih, "Normal", "No Finding, or rest"),
+        ({"positive": "Mass", "negative": "Normal"}, kermany, "Mass", "one of Pneumonia, Normal, or rest"),
     ],
 )
 def test_a_label_that_the_cohort_does_not_know_is_refused(make, question, cohort, unknown, vocabulary):
     with pytest.raises(SplitError) as refusal:
-        label(make.table(*FILMS), Labels(**question), cohort, "splits.x.labels")
+        label(make.table(*FILMS), Labels(**question), cohort.VOCABULARY, "splits.x.labels")
     assert refusal.value.found == f"splits.x.labels: unknown label {unknown!r}"
     assert vocabulary in refusal.value.expected
     assert refusal.value.action == "correct splits.x.labels"
@@ -98,7 +99,7 @@ def test_a_label_that_the_cohort_does_not_know_is_refused(make, question, cohort
 )
 def test_a_class_without_an_image_is_refused_with_the_number_of_images(make, positive, negative, films, empty):
     with pytest.raises(SplitError) as refusal:
-        label(make.table(*films), Labels(positive=positive, negative=negative), "nih", "splits.x.labels")
+        label(make.table(*films), Labels(positive=positive, negative=negative), nih.VOCABULARY, "splits.x.labels")
     assert refusal.value.found == f"splits.x.labels: no image of {len(films)} is labelled {empty!r}"
     assert refusal.value.expected == "at least one image of each class"
     assert "ask another question" in refusal.value.action

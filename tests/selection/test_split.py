@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from glassbox import layout
+from glassbox.cohorts import nih
 from glassbox.errors import SplitError
 from glassbox.selection import histogram, split
 
@@ -148,8 +149,8 @@ def test_the_label_histogram_adds_up_to_the_split(built):
 
 def test_a_sample_has_the_number_of_images_and_the_share_of_each_class(make, project, films):
     rows = films.copy()
-    everything = split.select(rows, make.settings(), "nih", "splits.x")
-    sampled = split.select(rows, make.settings(sample=300), "nih", "splits.x")
+    everything = split.select(rows, make.settings(), nih.VOCABULARY, "splits.x")
+    sampled = split.select(rows, make.settings(sample=300), nih.VOCABULARY, "splits.x")
     assert len(sampled) == 300
     assert sampled["image_id"].is_unique
     assert set(sampled["image_id"]) < set(everything["image_id"])
@@ -160,14 +161,14 @@ def test_a_sample_has_the_number_of_images_and_the_share_of_each_class(make, pro
 
 
 def test_a_sample_of_all_images_is_all_of_them(make, films):
-    everything = split.select(films, make.settings(), "nih", "splits.x")
-    sampled = split.select(films, make.settings(sample=len(everything)), "nih", "splits.x")
+    everything = split.select(films, make.settings(), nih.VOCABULARY, "splits.x")
+    sampled = split.select(films, make.settings(sample=len(everything)), nih.VOCABULARY, "splits.x")
     pd.testing.assert_frame_equal(sampled, everything)
 
 
 def test_another_seed_samples_other_images(make, films):
     one, again, other = (
-        set(split.select(films, make.settings(sample=300, seed=seed), "nih", "splits.x")["image_id"])
+        set(split.select(films, make.settings(sample=300, seed=seed), nih.VOCABULARY, "splits.x")["image_id"])
         for seed in (5, 5, 6)
     )
     assert one == again != other

@@ -1,8 +1,11 @@
 """Films of many kinds, in a project whose archive and catalog are ready, and a cluster that lasts."""
 
 import hashlib
+import itertools
 import json
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
 from binascii import crc32
@@ -17,7 +20,9 @@ from distributed import LocalCluster
 
 from glassbox import files, layout, params
 from glassbox.cohorts import catalog
-from glassbox.shards import build, cluster
+from glassbox.shards import build, cluster, compiled, decode
+from glassbox.sources import index
+from glassbox.sources import zip as zips
 
 
 @pytest.fixture(scope="session")
@@ -41,33 +46,152 @@ def film():
 
 
 @pytest.fixture(scope="session")
+def noise():
+    """Noise of all levels, in which every branch of every filter is taken; uint8 or uint16 of any shape."""
+
+    def draw(*shape, number=0, dtype=np.uint8):
+        return np.random.default_rng(number).integers(0, np.iinfo(dtype).max + 1, shape, dtype=dtype)
+
+    return draw
+
+
+#: Colour type -> channels.
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+#: Adam7: first row, first column, and the steps between rows and between columns, of each pass.
+_PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+
+
+def _chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
+
+
+def _packed(rows, depth):
+    """Rows of values (height, values) in bytes, most significant bit first."""
+    if depth == 16:
+        return rows.astype(">u2").view(np.uint8)
+    bits = np.unpackbits(rows.astype(np.uint8)[..., None], axis=2)[..., 8 - depth :]
+    return np.packbits(bits.reshape(len(rows), -1), axis=1)
+
+
+def _filtered(rows, filters, step):
+    """Bytes of rows (height, bytes) filtered by `filters` in turn, as section 9.2 of PNG's specification says."""
+    out, above = b"", np.zeros(rows.shape[1], int)
+    for row, kind in zip(rows.astype(int), itertools.cycle(filters)):
+        left = np.r_[np.zeros(step, int), row][: len(row)]
+        corner = np.r_[np.zeros(step, int), above][: len(row)]
+        a, b, c = (abs(left + above - corner - near) for near in (left, above, corner))
+        paeth = np.where((a <= b) & (a <= c), left, np.where(b <= c, above, corner))
+        guess = (0 * row, left, above, (left + above) // 2, paeth)[kind]
+        out += bytes([kind]) + ((row - guess) % 256).astype(np.uint8).tobytes()
+        above = row
+    return out
+
+
+@pytest.fixture(scope="session")
 def png():
-    """A PNG by hand: pixels (height, width[, channels]) of 8 or 16 bits, its colour type, chunks before data."""
+    """A PNG by hand.
 
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
+    `encode(pixels, colour)`: values (height, width[, channels]) and the colour type of the header. `depth` is bits
+    a channel, `filters` of the rows in turn, `before` chunks ahead of the data, which `cuts` part into several;
+    `header` replaces fields of the header, `rows` and `stream` change what is deflated and what came of it.
+    """
 
-    def encode(pixels, colour, *, before=(), size=None):
-        width, height = size or pixels.shape[1::-1]
-        header = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, colour, 0, 0, 0)
-        big_endian = pixels.astype(pixels.dtype.newbyteorder(">"))
-        rows = b"".join(b"\0" + row.tobytes() for row in big_endian)
-        chunks = [(b"IHDR", header), *before, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-        return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*parts) for parts in chunks)
+    def encode(
+        pixels,
+        colour,
+        *,
+        depth=None,
+        interlaced=False,
+        filters=(0,),
+        before=(),
+        cuts=(),
+        header=None,
+        rows=lambda rows: rows,
+        stream=lambda stream: stream,
+    ):
+        height, width = pixels.shape[:2]
+        depth = depth or 8 * pixels.itemsize
+        step = max(1, depth * _CHANNELS[colour] // 8)
+        parts = [pixels[y::dy, x::dx] for y, x, dy, dx in _PASSES] if interlaced else [pixels]
+        raw = b"".join(
+            _filtered(_packed(part.reshape(len(part), -1), depth), filters, step) for part in parts if part.size
+        )
+        fields = {
+            "width": width,
+            "height": height,
+            "depth": depth,
+            "colour": colour,
+            "compression": 0,
+            "filter": 0,
+        }
+        head = struct.pack(">IIBBBBB", *(fields | {"interlace": interlaced} | (header or {})).values())
+        data = stream(zlib.compress(rows(raw)))
+        places = [0, *cuts, len(data)]
+        pieces = [(b"IDAT", data[start:end]) for start, end in itertools.pairwise(places)]
+        chunks = [(b"IHDR", head), *before, *pieces, (b"IEND", b"")]
+        return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks)
 
     return encode
+
+
+@pytest.fixture(scope="session")
+def chunks():
+    """Takes a PNG apart into (kind, data) and, given those, puts it together with right lengths and CRCs."""
+
+    def change(png):
+        if isinstance(png, list):
+            return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in png)
+        found, start = [], 8
+        while start < len(png):
+            length, kind = struct.unpack_from(">I4s", png, start)
+            found.append((kind, png[start + 8 : start + 8 + length]))
+            start += 12 + length
+        return found
+
+    return change
+
+
+@pytest.fixture
+def without_compiler(monkeypatch):
+    """As on a machine where the compiled loops cannot be had."""
+    monkeypatch.setattr(compiled, "load", lambda: compiled.Compiled(None, "none here"))
+
+
+_BUILD = """
+import json, os, sys
+from distributed import LocalCluster
+from glassbox import params
+from glassbox.shards import build, cluster
+with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as local:
+    os.environ[cluster.ADDRESS] = local.scheduler_address
+    build.build(params.parse(json.loads(sys.argv[1]), "params.yaml"), "small")
+"""
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, scheduler):
     """A project with the source `films` and its dataset `small`, which is the working directory.
 
-    `prepare(contents)` makes the archive and the catalog of images in that order; `build(**dataset)` the shards;
-    `shards` is their folder, `work()` the files of an unfinished build.
+    `prepare(contents)` makes the archive and the catalog of images in that order; `build(**dataset)` the shards,
+    and `start(**dataset)` a process that does, after `first`, with a cluster of one thread of its own. `shards` is
+    their folder, `read` and `decoded` the images whose files the last build read and decoded, `work()` the files
+    of an unfinished build.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(cluster.ADDRESS, scheduler)
     folder = layout.shards("small")
+    read, decoded, reader, decoder = [], [], zips.read, decode.decode
+
+    def spied_read(descriptor, member):
+        read.append(Path(member.name).name)
+        return reader(descriptor, member)
+
+    def spied_decode(*arguments):
+        decoded.append(read[-1])
+        return decoder(*arguments)
+
+    monkeypatch.setattr(zips, "read", spied_read)
+    monkeypatch.setattr(decode, "decode", spied_decode)
 
     def prepare(contents):
         archive = layout.archive("films")
@@ -75,23 +199,40 @@ def project(tmp_path, monkeypatch, scheduler):
         with zipfile.ZipFile(archive, "w") as members:
             for image, content in contents.items():
                 members.writestr(f"images/{image}", content)
+        index.write(archive, layout.members("films"))
         files.write_json(
             layout.METRICS / "sources" / "films.json", {"sha256": hashlib.sha256(archive.read_bytes()).hexdigest()}
         )
         rows = [(image, image[:2], f"images/{image}", ["Mass"], 50.0, "M", "PA", None, []) for image in contents]
-        catalog.write(pd.DataFrame(rows, columns=catalog.SCHEMA.names), layout.catalog("films"))
+        words = catalog.Vocabulary(("Mass",), "No Finding")
+        catalog.write(pd.DataFrame(rows, columns=catalog.SCHEMA.names), words, layout.catalog("films"))
+
+    def settings(dataset):
+        small = {"source": "films", "size": 16, "shard_images": 3} | dataset
+        source = {"kind": "archive", "layout": "nih", "path": "x.zip", "sha256": "0" * 64}
+        values = {"profile": "test", "sources": {"films": source}, "datasets": {"small": small}}
+        return values | {name: {} for name in ("splits", "weights", "experiments")}
 
     def run(**dataset):
-        small = {"source": "films", "size": 16, "shard_images": 3} | dataset
-        source = {"kind": "archive", "path": "x.zip", "sha256": "0" * 64}
-        values = {"profile": "test", "sources": {"films": source}, "datasets": {"small": small}}
-        empty = {name: {} for name in ("splits", "weights", "experiments")}
-        build.build(params.parse(values | empty, "params.yaml"), "small")
+        read.clear()
+        decoded.clear()
+        build.build(params.parse(settings(dataset), "params.yaml"), "small")
+
+    def start(*, first="", **dataset):
+        return subprocess.Popen(
+            [sys.executable, "-c", f"{first}\n{_BUILD}", json.dumps(settings(dataset))],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     return SimpleNamespace(
         prepare=prepare,
         build=run,
+        start=start,
+        settings=settings,
         shards=folder,
+        read=read,
+        decoded=decoded,
         origin=lambda: json.loads((folder / "origin.json").read_text()),
         work=lambda: sorted(path for path in Path("work").rglob("*") if path.is_file()),
         bytes=lambda: {path.name: path.read_bytes() for path in sorted(folder.iterdir())},

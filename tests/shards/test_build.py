@@ -1,5 +1,9 @@
 import hashlib
 import json
+import re
+import shutil
+import time
+from importlib.metadata import version
 from pathlib import Path
 
 import h5py
@@ -7,12 +11,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from distributed import LocalCluster
 
 from glassbox import layout
 from glassbox.errors import ImageError
 from glassbox.shards import build, cluster
 from glassbox.shards.decode import decode
 from glassbox.shards.read import Images
+from glassbox.sources import zip as zips
 from glassbox.sources.png import encode
 
 NAMES = [f"{number:02d}.png" for number in (7, 3, 9, 1, 5, 8, 2, 6)]
@@ -80,7 +86,21 @@ def test_a_folder_of_shards_holds_its_tables_and_its_origin_and_nothing_is_left_
         "source": "films",
         "archive_sha256": hashlib.sha256(layout.archive("films").read_bytes()).hexdigest(),
         "catalog_sha256": hashlib.sha256(layout.catalog("films").read_bytes()).hexdigest(),
+        "shard_images": 3,
+        "pixels": {
+            "size": 16,
+            "method": "area",
+            "packages": {name: version(name) for name in ("opencv-python-headless", "scikit-image")},
+            "code": project.origin()["pixels"]["code"],
+        },
+        "index_sha256": hashlib.sha256(project.bytes()["index.parquet"]).hexdigest(),
+        "shards": {
+            name: hashlib.sha256(content).hexdigest()
+            for name, content in project.bytes().items()
+            if name.endswith(".h5")
+        },
     }
+    assert re.fullmatch(r"[0-9a-f]{64}", project.origin()["pixels"]["code"])
     rejected = pq.read_table(project.shards / "rejected.parquet")
     assert rejected.schema.equals(build.REJECTED)
     assert len(rejected) == 0
@@ -118,14 +138,29 @@ def test_a_build_replaces_the_whole_of_the_one_before(project, contents):
     assert _pixels(project.shards)["part-00000.h5"].shape == (8, 32, 32)
 
 
-def test_processes_of_its_own_give_the_same_bytes_as_a_named_cluster_of_one_thread(project, contents, monkeypatch):
+def test_neither_the_number_of_workers_nor_the_order_in_which_they_end_shows(project, contents, monkeypatch):
     project.prepare(contents | {"bad.png": GIF})
     project.build(rejected_share=0.2, shard_images=1)
-    named = project.bytes()
-    monkeypatch.delenv(cluster.ADDRESS)
-    project.build(rejected_share=0.2, shard_images=1)
-    assert project.bytes() == named
-    assert len(named) == 12
+    alone = project.bytes()
+    read, ended = zips.read, []
+
+    def slow_at_first(descriptor, member):
+        time.sleep(0.3 if member.name.endswith((NAMES[0], NAMES[1])) else 0)
+        ended.append(member.name.removeprefix("images/"))
+        return read(descriptor, member)
+
+    monkeypatch.setattr(zips, "read", slow_at_first)
+    with LocalCluster(
+        n_workers=4,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
+    ) as four:
+        monkeypatch.setenv(cluster.ADDRESS, four.scheduler_address)
+        project.build(rejected_share=0.2, shard_images=1)
+    assert min(ended.index(NAMES[0]), ended.index(NAMES[1])) > 1
+    assert project.bytes() == alone
 
 
 def test_without_a_cluster_nothing_is_built(project, contents, monkeypatch):
@@ -301,3 +336,109 @@ def test_finished_shards_of_another_archive_are_not_taken(interrupted, contents)
         json.loads(Path("metrics/sources/films.json").read_text())["sha256"]
         == (interrupted.origin()["archive_sha256"])
     )
+
+
+def test_shards_that_were_finished_before_the_last_step_failed_are_placed_without_reading_an_image(
+    project, contents, monkeypatch
+):
+    project.prepare(contents)
+    project.build()
+    whole = project.bytes()
+    project.prepare(contents | {"new.png": contents[NAMES[0]]})
+    placed = []
+
+    def place(shard, folder):
+        if placed:
+            raise KeyboardInterrupt
+        placed.append(shard)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "_place", place)
+        with pytest.raises(KeyboardInterrupt):
+            project.build()
+    # What was there is whole, and nothing half-made lies beside it.
+    assert project.bytes() == whole
+    assert [path.name for path in project.shards.parent.iterdir()] == ["small"]
+
+    monkeypatch.setenv(cluster.ADDRESS, "nowhere://at-all")
+    project.build()
+    assert project.read == []
+    assert pd.read_parquet(project.shards / "index.parquet")["image_id"].tolist() == [*NAMES, "new.png"]
+    assert project.work() == []
+
+
+def test_a_build_that_is_killed_once_its_folder_is_in_place_ends_in_the_same_bytes(project, contents, monkeypatch):
+    project.prepare(contents)
+    with monkeypatch.context() as patch:
+        patch.setattr(build.shutil, "rmtree", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            project.build()
+    whole = project.bytes()
+    monkeypatch.setenv(cluster.ADDRESS, "nowhere://at-all")
+    project.build()
+    assert project.bytes() == whole
+    assert project.work() == []
+
+
+def _interrupt(_):
+    raise KeyboardInterrupt
+
+
+def test_what_other_parameters_left_is_removed_when_a_build_ends_well_and_not_before(project, contents, damaged):
+    elsewhere = layout.WORK / "resize/other/left.h5"
+    elsewhere.parent.mkdir(parents=True)
+    elsewhere.touch()
+    project.prepare(damaged)
+    for size in (16, 32):
+        with pytest.raises(ImageError):
+            project.build(size=size)
+    assert len({path.parent for path in project.work()}) == 3
+    project.prepare(contents)
+    project.build(size=48)
+    assert project.work() == [elsewhere]
+
+
+_SLOWLY = """
+import time
+from glassbox.sources import zip as zips
+read = zips.read
+def slow(*arguments):
+    time.sleep(0.1)
+    return read(*arguments)
+zips.read = slow
+"""
+
+
+def _killed(project, mark):
+    """Starts a build in a process of its own and kills it as soon as a file like `mark` is in `work/`."""
+    with project.start(first=_SLOWLY, rejected_share=0.5) as process:
+        while not any(Path("work").rglob(mark)):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("mark", "finished"),
+    [
+        ("part-00001.rejected.parquet", 6),
+        pytest.param(".part-00000.*.h5", 0, marks=pytest.mark.long),
+        pytest.param("part-00000.index.parquet", 0, marks=pytest.mark.long),
+        pytest.param(".part-00001.*.h5", 3, marks=pytest.mark.long),
+        pytest.param(".part-00002.*.h5", 6, marks=pytest.mark.long),
+    ],
+)
+def test_a_process_that_was_killed_is_followed_by_one_that_reads_only_what_was_not_finished(
+    mark, finished, project, damaged
+):
+    project.prepare(damaged)
+    project.build(rejected_share=0.5)
+    whole = project.bytes()
+    shutil.rmtree(project.shards)
+    _killed(project, mark)
+    assert not project.shards.exists()
+    project.build(rejected_share=0.5)
+    # The kill falls a moment after the mark: it may find one more file written, but no more than that shard's.
+    assert project.read in (NAMES[finished:], NAMES[finished + 3 :])
+    assert project.bytes() == whole
+    assert project.work() == []

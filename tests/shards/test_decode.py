@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from glassbox.shards.decode import UnreadableImageError, decode
+from glassbox.shards.decode import decode
+from glassbox.shards.unreadable import UnreadableImageError
 from glassbox.sources.png import encode
 
 
@@ -155,22 +156,69 @@ def test_an_image_that_was_cut_is_unreadable(kept, film, jpeg):
 
 def test_a_png_that_was_cut_and_closed_again_is_unreadable(film):
     content = encode(film())
-    with pytest.raises(UnreadableImageError, match=r"^damaged: "):
+    with pytest.raises(UnreadableImageError, match=r"^cut off: the end of the image is missing$"):
         decode(content[: len(content) // 2] + content[-12:], 32)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.4, 0.6, 0.8])
-def test_a_png_with_a_flipped_byte_is_unreadable(share, film):
-    content = bytearray(encode(film()))
-    content[int(share * len(content))] ^= 0x40
-    with pytest.raises(UnreadableImageError, match=r"^damaged: "):
-        decode(bytes(content), 32)
+def _claiming(jpeg, height, width):
+    """A JPEG whose frame header (SOF0) claims another size."""
+    place = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:place] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + jpeg[place + 4 :]
 
 
-@pytest.mark.parametrize("size", [(60_000, 60_000), (2_000_000, 4), (0, 64), (64, 90)])
-def test_a_header_that_claims_another_size_than_there_is_makes_a_png_unreadable(size, film, png):
-    with pytest.raises(UnreadableImageError, match=r"^damaged: "):
-        decode(png(film(), 0, size=size), 32)
+@pytest.mark.parametrize(
+    ("height", "width", "reason"),
+    [
+        (65_000, 65_000, r"^claims 65,000 x 65,000 pixels, more than 268,435,456$"),
+        (16_000, 16_000, r"^damaged: [\d,]+ bytes cannot hold 16,000 x 16,000 pixels$"),
+        (2_000, 9_000, r"^damaged: [\d,]+ bytes cannot hold 9,000 x 2,000 pixels$"),
+        (0, 64, r"^damaged: OpenCV cannot decode it$"),
+    ],
+)
+def test_a_jpeg_that_claims_more_than_its_bytes_can_hold_is_unreadable(height, width, reason, jpeg):
+    with pytest.raises(UnreadableImageError, match=reason):
+        decode(_claiming(jpeg, height, width), 32)
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("shape", [(1024, 1024), (1024, 1024, 3), (16, 1500)])
+def test_the_emptiest_jpeg_that_there_is_holds_what_it_claims(shape, progressive):
+    settings = [cv2.IMWRITE_JPEG_OPTIMIZE, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
+    blank = cv2.imencode(".jpg", np.full(shape, 128, np.uint8), settings)[1].tobytes()
+    assert (decode(blank, 16).pixels == 128).all()
+
+
+def test_a_jpeg_with_fill_bytes_and_comments_before_its_frame_is_read(jpeg):
+    comment = b"\xff\xff\xff\xfe\0\x10" + b"\xff\xc0\xff\xff" + bytes(10)
+    assert np.array_equal(decode(jpeg[:2] + comment + jpeg[2:], 32).pixels, decode(jpeg, 32).pixels)
+
+
+def _refused(mutant):
+    """Whether a mutant is refused; any other exception passes through."""
+    try:
+        decode(mutant, 16)
+    except UnreadableImageError:
+        return True
+    return False
+
+
+def test_mutants_of_a_jpeg_are_decoded_or_refused(film):
+    random = np.random.default_rng(0)
+    wholes = [
+        cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
+        for pixels in (film(0, 40, 30), np.dstack([film(number, 40, 30) for number in range(3)]))
+        for progressive in (0, 1)
+    ]
+    refused = []
+    for number in range(600):
+        mutant = bytearray(wholes[number % 4])
+        for _ in range(random.integers(1, 5)):
+            mutant[random.integers(2, len(mutant))] = random.integers(256)
+        if number % 3 == 0:
+            start = random.integers(2, len(mutant))
+            del mutant[start : start + random.integers(1, 40)]
+        refused.append(_refused(bytes(mutant)))
+    assert 100 < sum(refused) < 500
 
 
 @pytest.mark.parametrize(
@@ -180,10 +228,14 @@ def test_a_header_that_claims_another_size_than_there_is_makes_a_png_unreadable(
         (b"GIF89a" + bytes(100), "neither PNG nor JPEG: begins with 47494638"),
         (b"BM" + bytes(100), "neither PNG nor JPEG: begins with 424d0000"),
         (b"<html>not found</html>", "neither PNG nor JPEG: begins with 3c68746d"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(60) + b"IEND\xaeB`\x82", "damaged: OpenCV cannot decode it"),
-        (b"\xff\xd8\xff\xd9", "damaged: OpenCV cannot decode it"),
+        (
+            b"\x89PNG\r\n\x1a\n" + bytes(60) + b"IEND\xaeB`\x82",
+            r"damaged: chunk b'\x00\x00\x00\x00' has another CRC-32 than it states",
+        ),
+        (b"\xff\xd8\xff\xd9", "damaged: it has no frame header"),
+        (b"\xff\xd8" + bytes(60) + b"\xff\xd9", "damaged: it has no frame header"),
     ],
-    ids=["empty", "gif", "bmp", "html", "hollow png", "hollow jpeg"],
+    ids=["empty", "gif", "bmp", "html", "hollow png", "hollow jpeg", "zeros"],
 )
 def test_what_is_no_image_is_unreadable_with_a_reason(content, reason):
     with pytest.raises(UnreadableImageError) as refusal:

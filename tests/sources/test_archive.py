@@ -1,6 +1,8 @@
 import hashlib
 import json
 import os
+import resource
+import shutil
 import stat
 import zipfile
 from pathlib import Path
@@ -11,16 +13,8 @@ import pytest
 from glassbox import layout
 from glassbox.errors import ArchiveError
 from glassbox.params import Params, parse
-from glassbox.sources import archive, phantom
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project, which is the working directory."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+from glassbox.sources import archive, index, phantom
+from glassbox.sources import zip as zips
 
 
 @pytest.fixture
@@ -35,7 +29,13 @@ def own(tmp_path: Path) -> Path:
 
 def _params(**source: Any) -> Params:
     return parse(
-        {"profile": "test", "sources": {"films": source}, "datasets": {}, "splits": {}, "weights": {}}
+        {
+            "profile": "test",
+            "sources": {"films": {"layout": "nih"} | source},
+            "datasets": {},
+            "splits": {},
+            "weights": {},
+        }
         | {"experiments": {}},
         "params.yaml",
     )
@@ -73,9 +73,15 @@ def test_what_an_archive_is_stands_in_the_metrics(project: Path, own: Path) -> N
         "bytes": own.stat().st_size,
         "sha256": hashlib.sha256(own.read_bytes()).hexdigest(),
         "members": 2,
+        "members_sha256": zips.verify(own, zips.members(own), label="again"),
         "files": [{"suffix": ".csv", "members": 1}, {"suffix": ".png", "members": 1}],
     }
-    assert _written(project) == ["data/archives/films.zip", "metrics/sources/films.json"]
+    assert index.read("films") == zips.members(own)
+    assert _written(project) == [
+        "data/archives/films.members.parquet",
+        "data/archives/films.zip",
+        "metrics/sources/films.json",
+    ]
 
 
 def test_a_generated_archive_is_the_one_that_the_phantom_writes(project: Path, tmp_path: Path) -> None:
@@ -122,14 +128,93 @@ def test_a_refusal_leaves_the_archive_of_before(project: Path, own: Path) -> Non
     assert {name: Path(name).read_bytes() for name in _written(project)} == before
 
 
-def test_an_archive_of_kaggle_is_refused_with_what_to_do_by_hand(project: Path) -> None:
-    with pytest.raises(ArchiveError) as refusal:
-        archive.fetch(
-            _params(kind="kaggle", layout="kermany", ref="paultimothymooney/chest-xray-pneumonia", version=2),
-            "films",
-        )
-    assert "sources.films is kaggle:paultimothymooney/chest-xray-pneumonia version 2" in refusal.value.found
-    assert refusal.value.expected == "a source of kind archive or phantom"
-    assert "kaggle datasets download paultimothymooney/chest-xray-pneumonia" in refusal.value.action
-    assert "layout: kermany" in refusal.value.action
+# --- what a re-run keeps -----------------------------------------------------------------------------------
+
+
+def _written_bytes(project: Path) -> dict[str, bytes]:
+    return {name: Path(name).read_bytes() for name in _written(project)}
+
+
+def test_a_re_run_verifies_the_copy_and_needs_the_original_no_more(
+    project: Path, own: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    params = _archive(own)
+    archive.fetch(params, "films")
+    before, inode = _written_bytes(project), layout.archive("films").stat().st_ino
+    own.unlink()
+    layout.members("films").unlink()
+    archive.fetch(params, "films")
+    assert _written_bytes(project) == before
+    assert layout.archive("films").stat().st_ino == inode
+    assert "data/archives/films.zip: verified, sha256 " in capfd.readouterr().out
+
+
+def test_a_damaged_copy_is_made_anew(project: Path, own: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    archive.fetch(_archive(own), "films")
+    before = _written_bytes(project)
+    layout.archive("films").write_bytes(b"damaged")
+    archive.fetch(_archive(own), "films")
+    assert _written_bytes(project) == before
+    assert f"copying {own}" in capfd.readouterr().err
+
+
+def test_a_copy_that_links_to_a_cache_is_replaced_but_never_written_through(
+    project: Path, own: Path, tmp_path: Path
+) -> None:
+    archive.fetch(_archive(own), "films")
+    cached = tmp_path / "cached"
+    os.link(layout.archive("films"), cached)
+    cached.chmod(0o444)
+    before = cached.read_bytes()
+    with zipfile.ZipFile(own, "a") as members:
+        members.writestr("images/00000002_000.png", b"more")
+    archive.fetch(_archive(own), "films")
+    assert layout.archive("films").read_bytes() == own.read_bytes() != before
+    assert cached.read_bytes() == before
+
+
+def test_generated_films_are_drawn_anew(project: Path) -> None:
+    archive.fetch(_params(kind="phantom", seed=3, patients=4, size=32), "films")
+    before = _written_bytes(project)
+    layout.archive("films").write_bytes(b"damaged")
+    archive.fetch(_params(kind="phantom", seed=3, patients=4, size=32), "films")
+    assert _written_bytes(project) == before
+
+
+# --- how it is copied --------------------------------------------------------------------------------------
+
+
+def test_a_zip_is_read_once_while_it_is_copied(project: Path, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    summed = archive.checksums
+
+    def spy(path: Path, *algorithms: str, **options: Any) -> list[str]:
+        read.append(path)
+        return summed(path, *algorithms, **options)
+
+    monkeypatch.setattr(archive, "checksums", spy)
+    archive.fetch(_archive(own), "films")
+    assert len(read) == 1
+
+
+def test_a_copy_that_the_disk_cannot_take_is_refused_and_nothing_is_left(project: Path, own: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file of this process may grow beyond this: the write itself fails, as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(ArchiveError) as refusal:
+            archive.fetch(_archive(own), "films")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refusal.value.found.endswith("cannot be copied to data/archives/films.zip: File too large")
+    assert _written(project) == []
+
+
+def test_a_copy_for_which_there_is_no_room_is_not_begun(
+    project: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = shutil.disk_usage(project)._replace(free=own.stat().st_size - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room)
+    with pytest.raises(ArchiveError, match=r"cannot be copied to data/archives/films\.zip: No space left"):
+        archive.fetch(_archive(own), "films")
     assert _written(project) == []

@@ -26,7 +26,9 @@ from glassbox.sources.films import FINDINGS, Film
 
 
 def _source(**settings: Any) -> PhantomSource:
-    return PhantomSource(**({"kind": "phantom", "seed": 3, "patients": 12, "size": 64} | settings))
+    return PhantomSource(
+        **({"kind": "phantom", "layout": "nih", "seed": 3, "patients": 12, "size": 64} | settings)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def test_drawing_uses_only_arithmetic_that_every_processor_rounds_alike() -> Non
         "    setattr(np, name, refuse(name))\n"
         "from glassbox.params import PhantomSource\n"
         "from glassbox.sources import films as generated\n"
-        "films = generated.cohort(PhantomSource(kind='phantom', seed=3, patients=60, size=32))\n"
+        "films = generated.cohort(PhantomSource(kind='phantom', layout='nih', seed=3, patients=60, size=32))\n"
         "for film in films: generated.draw(film, 32), generated.boxes(film, 32)\n"
         "assert {f for film in films for f in film.findings} >= set(generated.FINDINGS) - {'Hernia'}\n"
     )

@@ -86,7 +86,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project, built."""
     root = tmp_path_factory.mktemp("project")
     for folder in ("src", "stages", "conf"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("*.pyc"))
     for file in ("dvc.yaml", "environment.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / file, root / file)
     spy = tmp_path_factory.mktemp("spy")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from glassbox.cohorts.catalog import Vocabulary
 from glassbox.cohorts.records import Tables, images_by_name
-from glassbox.cohorts.vocabulary import KERMANY
 from glassbox.errors import CatalogError
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from glassbox.sources.zip import Member
 
-_FOLDERS = {"NORMAL": KERMANY.absence, "PNEUMONIA": KERMANY.findings[0]}
+VOCABULARY = Vocabulary(("Pneumonia",), "Normal")
+_FOLDERS = {"NORMAL": "Normal", "PNEUMONIA": "Pneumonia"}
 _SPLITS = ("train", "val", "test")
 #: Bacterial and viral patients are numbered apart: `person78_bacteria_378`, `person78_virus_140` are two.
 _SICK = re.compile(r"person(?P<number>\d+)_(?P<subtype>bacteria|virus)_\d+(_\d+)?$")
@@ -34,16 +35,11 @@ def tables(archive: list[Member], content: Callable[[Member], bytes]) -> Tables:
         CatalogError: An image lies elsewhere, or its name gives no patient.
     """
     images = images_by_name(archive, (".jpeg", ".jpg", ".png"), lambda path: "/".join(path.split("/")[-3:]))
-    return Tables(
-        pd.DataFrame(
-            [_row(image) for image in images],
-            columns=["image_id", "patient_id", "findings", "age", "sex", "view", "official_split", "boxes"],
-        ),
-        images,
-    )
+    columns = ["image_id", "patient_id", "findings", "official_split"]
+    return Tables(pd.DataFrame([_row(image) for image in images], columns=columns), images)
 
 
-def _row(image: str) -> tuple[object, ...]:
+def _row(image: str) -> tuple[str, str, list[str], str]:
     parts = image.split("/")
     if len(parts) != 3 or parts[0] not in _SPLITS or parts[1] not in _FOLDERS:
         raise CatalogError(
@@ -51,7 +47,7 @@ def _row(image: str) -> tuple[object, ...]:
             "train, val or test, then NORMAL or PNEUMONIA, then the image",
             "check the source's layout, or make the archive without it",
         )
-    return (image, _patient(image), [_FOLDERS[parts[1]]], None, None, None, parts[0], [])
+    return image, _patient(image), [_FOLDERS[parts[1]]], parts[0]
 
 
 def _patient(image: str) -> str:

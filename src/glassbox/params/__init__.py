@@ -1,7 +1,7 @@
 """The parameters of the pipeline, typed and frozen: what `params.yaml` may say."""
 
 from glassbox.params.base import Backbone, Frozen, Key, Layout, Precision, Sha256, Share
-from glassbox.params.data import Dataset, Labels, Split
+from glassbox.params.data import Dataset, Labels, Method, Split
 from glassbox.params.document import Params, load, parse
 from glassbox.params.experiments import (
     Augmentation,
@@ -35,6 +35,7 @@ __all__ = [
     "Key",
     "Labels",
     "Layout",
+    "Method",
     "Model",
     "NoWeights",
     "Optimizer",

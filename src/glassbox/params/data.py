@@ -8,6 +8,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from glassbox.params.base import Frozen, Key, Share
 
+Method = Literal["area", "article"]
+
 
 class Dataset(Frozen):
     """A source at a size."""
@@ -15,8 +17,10 @@ class Dataset(Frozen):
     source: Key
     #: Width and height of the stored images in pixels.
     size: Annotated[int, Field(ge=16, le=2048)]
-    #: Images in one shard.
-    shard_images: PositiveInt = 512
+    #: How images are scaled: by the mean over areas, or as the 2018 article's script did.
+    method: Method = "area"
+    #: Images in one shard, which is one task of the cluster.
+    shard_images: PositiveInt = 256
     #: Share of the images that may be unreadable before the stage fails.
     rejected_share: Share = 0.001
 

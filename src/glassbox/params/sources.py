@@ -13,7 +13,7 @@ from glassbox.params.base import Frozen, Layout, Sha256, Share
 class Source(Frozen):
     """What every source has."""
 
-    layout: Layout = "nih"
+    layout: Layout
     #: Share of the listed images that the archive may lack (people do have part of NIH).
     missing_share: Share = 0.0
     #: Share of the archive's images that its tables may fail to list.
@@ -24,7 +24,7 @@ class PhantomSource(Source):
     """Generated chest films in NIH's layout."""
 
     kind: Literal["phantom"]
-    layout: Literal["nih"] = "nih"
+    layout: Literal["nih"]
     seed: NonNegativeInt
     #: Number of patients; films follow from NIH's skew, about 3.6 a patient.
     patients: PositiveInt

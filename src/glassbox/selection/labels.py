@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glassbox.cohorts.vocabulary import VOCABULARIES
 from glassbox.errors import SplitError
 from glassbox.layout import LABEL
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glassbox.params import Labels, Layout
+    from glassbox.cohorts.catalog import Vocabulary
+    from glassbox.params import Labels
 
 #: Stands for every image that has not the other label.
 REST = "rest"
@@ -22,7 +22,7 @@ def classes(labels: Labels) -> tuple[str, str]:
     return labels.negative, labels.positive
 
 
-def label(rows: pd.DataFrame, labels: Labels, cohort: Layout, place: str) -> pd.DataFrame:
+def label(rows: pd.DataFrame, labels: Labels, vocabulary: Vocabulary, place: str) -> pd.DataFrame:
     """The rows that answer the question, each with one uint8 column a class, one-hot.
 
     An image with both findings counts as positive; one with neither is left out.
@@ -30,13 +30,13 @@ def label(rows: pd.DataFrame, labels: Labels, cohort: Layout, place: str) -> pd.
     Args:
         rows: A catalog, with `findings` as lists.
         labels: The question.
-        cohort: The cohort's layout, whose vocabulary the question must use.
+        vocabulary: The cohort's words, which the question must use.
         place: Where the question stands in params.yaml, for messages.
 
     Raises:
         SplitError: A finding is not in the cohort's vocabulary, or a class has no image.
     """
-    findings, absence = VOCABULARIES[cohort]
+    findings, absence = vocabulary
     for name in classes(labels):
         if name not in (*findings, absence, REST):
             raise SplitError(

@@ -21,7 +21,8 @@ from glassbox.shards.read import Images
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glassbox.params import Layout, Params, Split
+    from glassbox.cohorts.catalog import Vocabulary
+    from glassbox.params import Params, Split
 
 
 def build(params: Params, name: str) -> None:
@@ -37,7 +38,7 @@ def build(params: Params, name: str) -> None:
     rows = catalog.read(settings.source, ["image_id", "patient_id", "findings", "sex", "official_split"])
     rejected = pq.read_table(shards / "rejected.parquet", columns=["image_id"])["image_id"].to_pylist()
     rows = rows[~rows["image_id"].isin(rejected)]
-    split = select(rows, settings, params.sources[settings.source].layout, f"splits.{name}")
+    split = select(rows, settings, catalog.vocabulary(settings.source), f"splits.{name}")
 
     images = Images(shards)
     train = images.positions(split.loc[split["fold"] == "train", "image_id"].tolist())
@@ -58,16 +59,16 @@ def build(params: Params, name: str) -> None:
         histogram.draw(counts, folder / "labels.png")
 
 
-def select(rows: pd.DataFrame, settings: Split, cohort: Layout, place: str) -> pd.DataFrame:
+def select(rows: pd.DataFrame, settings: Split, vocabulary: Vocabulary, place: str) -> pd.DataFrame:
     """The rows of a split: `image_id, patient_id, label_*, fold, draws`, in the catalog's order.
 
     Args:
         rows: A catalog's `image_id, patient_id, findings, sex, official_split`.
         settings: The split's parameters.
-        cohort: The layout whose vocabulary the labels use.
+        vocabulary: The words of the catalog, which the labels use.
         place: Where the parameters stand in params.yaml, for messages.
     """
-    rows = label(rows, settings.labels, cohort, f"{place}.labels")
+    rows = label(rows, settings.labels, vocabulary, f"{place}.labels")
     positive = LABEL + settings.labels.positive
     if settings.sample is not None:
         if settings.sample > len(rows):

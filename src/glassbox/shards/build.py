@@ -2,183 +2,154 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
+import os
 import shutil
 import sys
-from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import distributed
-import h5py
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from glassbox import layout
 from glassbox.cohorts import catalog
-from glassbox.errors import ArchiveError, ImageError
+from glassbox.errors import ImageError
 from glassbox.files import atomic, fingerprint, sha256_file, write_json
-from glassbox.shards import decode
-from glassbox.shards.cluster import connected
-from glassbox.sources import zip as zips
+from glassbox.shards import earlier
+from glassbox.shards.cluster import ClusterError, connected
+from glassbox.shards.shard import INDEX, REJECTED, Task, write
+from glassbox.sources import index as members
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from glassbox.params import Dataset, Params
-    from glassbox.sources.zip import Member
 
-INDEX = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("shard", pa.string()),
-        ("row", pa.int32()),
-        ("source_sha256", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("channels", pa.int8()),
-    ]
-)
-REJECTED = pa.schema([("image_id", pa.string()), ("member", pa.string()), ("reason", pa.string())])
-
-
-@dataclass(frozen=True)
-class Task:
-    """One shard to write: which images of which archive, and where."""
-
-    archive: Path
-    images: tuple[tuple[str, Member], ...]
-    size: int
-    folder: Path
-    name: str
+#: The modules that make pixels: with another one of them no shard of an earlier build is taken over.
+_CODE = ("area.py", "article.py", "decode.py", "kernels.py", "png.py", "shard.py")
 
 
 def build(params: Params, dataset: str) -> None:
     """Writes `layout.shards(dataset)`: shards, `index.parquet`, `rejected.parquet`, `origin.json`.
 
     Images fall to shards in archive order, so the bytes depend neither on the number of workers nor on their
-    order. Finished shards of a killed build are kept in `work/` and not made again.
+    order. Finished shards of a killed build are kept in `work/` and not made again; images of the build before,
+    where they did not change, are copied from its shards.
 
     Raises:
         ImageError: More images are unreadable than `rejected_share` allows. What could be read is kept.
+        ClusterError: The cluster cannot be reached, or its workers die.
     """
     settings = params.datasets[dataset]
-    archive = layout.archive(settings.source)
-    unfinished = layout.WORK / "resize" / _fingerprint(settings)
+    target = layout.shards(dataset)
+    origin = _origin(settings)
+    unfinished = layout.WORK / "resize" / dataset / fingerprint(origin)
     unfinished.mkdir(parents=True, exist_ok=True)
-    tasks = _tasks(settings, archive.resolve(), unfinished.resolve())
-    _run([task for task in tasks if not _is_done(task)], dataset)
-    index = pa.concat_tables([pq.read_table(_part(task, "index"), schema=INDEX) for task in tasks])
-    rejected = pa.concat_tables([pq.read_table(_part(task, "rejected"), schema=REJECTED) for task in tasks])
+    tasks = _tasks(settings, unfinished.resolve(), target.resolve(), earlier.find(target, origin))
+    _run([task for task in tasks if not task.is_done], dataset)
+    index = pa.concat_tables([pq.read_table(task.table("index"), schema=INDEX) for task in tasks])
+    rejected = pa.concat_tables([pq.read_table(task.table("rejected"), schema=REJECTED) for task in tasks])
     _allow(rejected, len(index) + len(rejected), settings, dataset)
-    with atomic(layout.shards(dataset)) as folder:
+    with atomic(target) as folder:
         folder.mkdir()
         pq.write_table(index, folder / "index.parquet")
         pq.write_table(rejected, folder / "rejected.parquet")
-        write_json(folder / "origin.json", _origin(settings))
         for task in tasks:
-            # Not `rename`: data/ may lie on another disk than work/.
-            shutil.move(unfinished / f"{task.name}.h5", folder / f"{task.name}.h5")
-    shutil.rmtree(unfinished)
+            _place(task.path, folder)
+        made = {
+            "index_sha256": sha256_file(folder / "index.parquet"),
+            "shards": {task.path.name: task.sha256 for task in tasks},
+        }
+        write_json(folder / "origin.json", {**origin, **made})
+    # Last: until here everything that was made is still in it. What older parameters left goes with it.
+    shutil.rmtree(unfinished.parent)
 
 
-def write_shard(task: Task) -> int:
-    """Decodes the images of a task and writes its shard and its parts of the two tables.
-
-    Returns:
-        The number of images that were handled.
-    """
-    cv2.setNumThreads(0)  # the cores belong to the workers
-    pixels = np.empty((len(task.images), task.size, task.size), np.uint8)
-    index: list[tuple[str, str, int, str, int, int, int]] = []
-    rejected: list[tuple[str, str, str]] = []
-    with zips.opened(task.archive) as descriptor:
-        for image, member in task.images:
-            try:
-                content = zips.read(descriptor, member)
-                decoded = decode.decode(content, task.size)
-            except (ArchiveError, decode.UnreadableImageError) as error:
-                reason = error.found if isinstance(error, ArchiveError) else str(error)
-                rejected.append((image, member.name, reason))
-                continue
-            row = len(index)
-            pixels[row] = decoded.pixels
-            digest = hashlib.sha256(content).hexdigest()
-            index.append((image, f"{task.name}.h5", row, digest, *decoded[1:]))
-    with (
-        atomic(task.folder / f"{task.name}.h5") as temporary,
-        h5py.File(temporary, "w", libver="earliest") as shard,
-    ):
-        shard.create_dataset("images", data=pixels[: len(index)], track_times=False)
-    _write_part(task, "index", index, INDEX)
-    _write_part(task, "rejected", rejected, REJECTED)
-    return len(task.images)
-
-
-def _origin(settings: Dataset) -> dict[str, str]:
-    """What the shards were made from; it lies beside them, so that a model can name its archive."""
+def _origin(settings: Dataset) -> dict[str, Any]:
+    """What shards are made from; it lies beside them, so that a model can name its archive."""
     source = json.loads((layout.METRICS / "sources" / f"{settings.source}.json").read_text())
     return {
         "source": settings.source,
         "archive_sha256": source["sha256"],
         "catalog_sha256": sha256_file(layout.catalog(settings.source)),
+        "shard_images": settings.shard_images,
+        "pixels": {
+            "size": settings.size,
+            "method": settings.method,
+            "packages": {name: version(name) for name in ("opencv-python-headless", "scikit-image")},
+            "code": fingerprint([sha256_file(Path(__file__).with_name(name)) for name in _CODE]),
+        },
     }
 
 
-def _fingerprint(settings: Dataset) -> str:
-    """What unfinished shards were made of: the archive, the settings, and the code that makes pixels."""
-    return fingerprint(
-        {
-            **_origin(settings),
-            "size": settings.size,
-            "shard_images": settings.shard_images,
-            "opencv": cv2.__version__,
-            "code": [sha256_file(Path(str(module.__file__))) for module in (decode, sys.modules[__name__])],
-        }
-    )
-
-
-def _tasks(settings: Dataset, archive: Path, folder: Path) -> list[Task]:
-    at = {member.name: member for member in zips.members(archive)}
+def _tasks(settings: Dataset, folder: Path, target: Path, made: earlier.Earlier) -> list[Task]:
+    at = {member.name: member for member in members.read(settings.source)}
     rows = catalog.read(settings.source, ["image_id", "member"])
-    images = [(row.image_id, at[row.member]) for row in rows.itertuples(index=False)]
+    images = [made.image(row.image_id, at[row.member]) for row in rows.itertuples(index=False)]
+    archive = layout.archive(settings.source).resolve()
     step = settings.shard_images
+    parts = [tuple(images[start : start + step]) for start in range(0, len(images), step)]
     return [
-        Task(archive, tuple(images[start : start + step]), settings.size, folder, f"part-{number:05d}")
-        for number, start in enumerate(range(0, len(images), step))
+        Task(
+            archive,
+            part,
+            settings.size,
+            settings.method,
+            folder,
+            f"part-{number:05d}",
+            target,
+            made.shards_of(part),
+        )
+        for number, part in enumerate(parts)
     ]
 
 
 def _run(tasks: list[Task], dataset: str) -> None:
     if not tasks:
         return
-    with (
-        connected() as client,
-        tqdm(total=sum(len(task.images) for task in tasks), unit="image", desc=dataset, disable=None) as bar,
-    ):
-        futures = client.map(write_shard, tasks, pure=False, retries=2)
-        for _, handled in distributed.as_completed(futures, with_results=True):
-            bar.update(handled)
+    images = sum(len(task.images) for task in tasks)
+    with connected() as client, tqdm(total=images, unit="image", desc=dataset, disable=None) as bar:
+        futures = client.map(write, tasks, pure=False, retries=2)
+        results = distributed.as_completed(futures, with_results=True)
+        # The futures of finished tasks are let go of, and their results with them.
+        del futures
+        decoded, slow = 0, ""
+        try:
+            for future, written in results:
+                if future.cancelled():
+                    raise ClusterError(
+                        f"datasets.{dataset}: the scheduler at {client.scheduler.address} was lost",
+                        "a scheduler that stays",
+                        "look into its log; run `dvc repro` again, which goes on where this one stopped",
+                    )
+                bar.update(written.images)
+                decoded += written.decoded
+                slow = slow or written.slow
+        except distributed.KilledWorker as error:
+            raise ClusterError(
+                f"datasets.{dataset}: {error.last_worker.address} and workers before it died over one shard",
+                "workers with about 400 MB of memory each that stay",
+                "look into their logs; run `dvc repro` again, which goes on where this one stopped",
+            ) from None
+    if decoded < images:
+        print(
+            f"{dataset}: {images - decoded:,} of {images:,} images did not change and were copied", file=sys.stderr
+        )
+    if slow:
+        print(
+            f"{dataset}: the same pixels, but slowly: there are no compiled loops here ({slow})", file=sys.stderr
+        )
 
 
-def _part(task: Task, table: str) -> Path:
-    return task.folder / f"{task.name}.{table}.parquet"
-
-
-def _is_done(task: Task) -> bool:
-    # The tables are written after the shard, `rejected` last.
-    return _part(task, "rejected").exists() and (task.folder / f"{task.name}.h5").exists()
-
-
-def _write_part(task: Task, table: str, rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> None:
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    with atomic(_part(task, table)) as temporary:
-        pq.write_table(pa.table([list(column) for column in columns], schema=schema), temporary)
+def _place(shard: Path, folder: Path) -> None:
+    """Puts a finished shard into a folder without losing it from `work/`."""
+    try:
+        os.link(shard, folder / shard.name)
+    except OSError:  # data/ lies on another disk than work/, or on one without hard links
+        shutil.copyfile(shard, folder / shard.name)
 
 
 def _allow(rejected: pa.Table, images: int, settings: Dataset, dataset: str) -> None:

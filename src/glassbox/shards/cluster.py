@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import dask
+from dask.system import cpu_count
 from distributed import Client, LocalCluster
 
 from glassbox import layout
@@ -19,7 +21,7 @@ ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 
 class ClusterError(GlassboxError):
-    """The named Dask scheduler does not answer."""
+    """The cluster cannot be reached, or its workers die."""
 
 
 @contextmanager
@@ -32,13 +34,14 @@ def connected() -> Iterator[Client]:
     if address := os.environ.get(ADDRESS):
         try:
             client = Client(address, timeout=30)
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:  # TypeError: tls:// without its settings
             raise ClusterError(
                 f"{ADDRESS}={address}: no scheduler answers ({error})",
                 "the address of a running `dask scheduler`",
                 f"start one, or unset {ADDRESS} to work on this machine's cores",
             ) from None
         with client:
+            _say(client)
             yield client
         return
     scratch = layout.WORK / "dask"
@@ -46,7 +49,8 @@ def connected() -> Iterator[Client]:
     with (
         dask.config.set({"distributed.worker.daemon": True}),
         LocalCluster(
-            n_workers=len(os.sched_getaffinity(0)),
+            # What affinity and the container's quota leave.
+            n_workers=cpu_count(),
             threads_per_worker=1,
             # None would serve them to all interfaces, and warn where Dask's usual port is taken.
             dashboard_address="127.0.0.1:0",
@@ -55,4 +59,9 @@ def connected() -> Iterator[Client]:
         ) as cluster,
         Client(cluster) as client,
     ):
+        _say(client)
         yield client
+
+
+def _say(client: Client) -> None:
+    print(f"Dask dashboard: {client.dashboard_link}", file=sys.stderr)

@@ -30,7 +30,7 @@ class Images:
         index = pq.read_table(folder / "index.parquet", columns=["image_id", "shard", "row"])
         names = index["shard"].to_pylist()
         shards = sorted(set(names))
-        self._maps = [_map(folder / shard) for shard in shards]
+        self._maps = [mapped(folder / shard) for shard in shards]
         number = {shard: position for position, shard in enumerate(shards)}
         self._shard = np.array([number[name] for name in names], np.int32)
         self._row = index["row"].to_numpy()
@@ -60,7 +60,8 @@ class Images:
         return batch
 
 
-def _map(path: Path) -> NDArray[np.uint8]:
+def mapped(path: Path) -> NDArray[np.uint8]:
+    """The images of a shard, uint8 (N, size, size), mapped into memory; N is at least 1."""
     with h5py.File(path, "r") as shard:
         images = shard["images"]
         offset, shape = images.id.get_offset(), images.shape

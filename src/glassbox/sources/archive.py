@@ -1,19 +1,22 @@
-"""A source's archive as one file at its place: generated, or copied from the user's own zip."""
+"""A source's archive as one file at its place: generated, copied from a zip of the user's, or fetched."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 import shutil
-from collections import Counter
-from pathlib import PurePosixPath
+import sys
 from typing import TYPE_CHECKING
 
 from glassbox import layout
 from glassbox.errors import ArchiveError
 from glassbox.files import atomic, sha256_file, write_json
-from glassbox.params import ArchiveSource, KaggleSource, Params, PhantomSource
-from glassbox.sources import phantom
-from glassbox.sources.zip import members
+from glassbox.params import ArchiveSource, KaggleSource, Params
+from glassbox.sources import index, phantom, pinned, record
+from glassbox.sources import zip as zips
+from glassbox.sources.checksums import checksums
+from glassbox.sources.patience import PATIENCE, Patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,76 +25,80 @@ if TYPE_CHECKING:
 _FICLONE = 0x40049409
 
 
-def fetch(params: Params, source: str) -> None:
-    """Puts the zip of `sources.<source>` at `layout.archive(source)` and says what it is in `metrics/sources/`.
+def fetch(params: Params, source: str, patience: Patience = PATIENCE) -> None:
+    """Puts the zip of `sources.<source>`, the index of its members and its record in place.
+
+    A zip that is there already with the SHA-256 that the parameters or its record promise is neither copied nor
+    fetched again. Generated ones are always drawn anew.
+
+    Args:
+        params: All parameters.
+        source: Key of the source.
+        patience: With Kaggle.
 
     Raises:
-        ArchiveError: The zip is missing, is not the promised one, or is no zip.
+        ArchiveError: The zip is missing, is not the promised one, is damaged, or cannot be fetched.
     """
     settings = params.sources[source]
-    target = layout.archive(source)
-    if isinstance(settings, PhantomSource):
-        phantom.write(settings, target)
+    archive = layout.archive(source)
+    provenance, contents = {"kind": settings.kind}, None
+    if isinstance(settings, KaggleSource):
+        sha256, contents, provenance = pinned.fetch(settings, source, patience)
     elif isinstance(settings, ArchiveSource):
-        copy(settings, source, target)
+        copy(settings, source, archive)
+        sha256 = settings.sha256
     else:
-        raise _kaggle_by_hand(settings, source)
-    archive = members(target)
-    write_json(
-        layout.METRICS / "sources" / f"{source}.json",
-        {
-            "kind": settings.kind,
-            "bytes": target.stat().st_size,
-            "sha256": sha256_file(target),
-            "members": len(archive),
-            "files": [
-                {"suffix": suffix, "members": count}
-                for suffix, count in sorted(
-                    Counter(PurePosixPath(member.name).suffix for member in archive).items()
-                )
-            ],
-        },
-    )
+        phantom.write(settings, archive)
+        sha256 = sha256_file(archive)
+    members = index.write(archive, layout.members(source))
+    contents = contents or record.contents(source, sha256) or zips.verify(archive, members, label=str(archive))
+    write_json(record.place(source), record.describe(archive, sha256, members, contents, **provenance))
+    pinned.tidy(source)
 
 
 def copy(settings: ArchiveSource, source: str, target: Path) -> None:
-    """Copies a user's zip, sharing its blocks where the file system can.
+    """Copies a user's zip, sharing its blocks where the file system can, unless the copy is there.
 
     Never a hard link: DVC makes what it tracks read-only, and would do so to the user's own file.
     """
+    if target.is_file():
+        (found,) = checksums(target, "sha256")
+        if found == settings.sha256:
+            print(f"{target}: verified, sha256 {found}")
+            return
+        print(f"{target} has sha256 {found}, not {settings.sha256}: copying {settings.path}", file=sys.stderr)
     if not settings.path.is_file():
         raise ArchiveError(
             f"sources.{source}: there is no file {settings.path}",
             "the zip that the source names",
             f"put it there, or run `glassbox use PROFILE sources.{source}.path=WHERE_IT_IS`",
         )
-    if (found := sha256_file(settings.path)) != settings.sha256:
+    # Before gigabytes are copied.
+    zips.members(settings.path)
+    try:
+        with atomic(target) as temporary:
+            if (found := _clone(settings.path, temporary)) != settings.sha256:
+                raise ArchiveError(
+                    f"sources.{source}: {settings.path} has sha256 {found}",
+                    f"sha256 {settings.sha256}",
+                    "use the archive that the parameters name, or, if this one is meant and nothing writes to it, "
+                    f"set sources.{source}.sha256 to what was found",
+                )
+    except OSError as error:
         raise ArchiveError(
-            f"sources.{source}: {settings.path} has sha256 {found}",
-            f"sha256 {settings.sha256}",
-            "use the archive that the parameters name, or, if this one is meant, "
-            f"set sources.{source}.sha256 to what was found",
-        )
-    members(settings.path)
-    with atomic(target) as temporary:
-        with settings.path.open("rb") as original, temporary.open("wb") as clone:
-            try:
-                fcntl.ioctl(clone.fileno(), _FICLONE, original.fileno())
-            except OSError:  # another file system, or one without reflinks
-                shutil.copyfileobj(original, clone, 16 * 1024 * 1024)
-        if sha256_file(temporary) != settings.sha256:
-            raise ArchiveError(
-                f"sources.{source}: {settings.path} changed while it was copied",
-                "an archive at rest",
-                "run `dvc repro` again when nothing writes to it",
-            )
+            f"sources.{source}: {settings.path} cannot be copied to {target}: {error.strerror}",
+            "a file that can be read, and room for a copy of it",
+            "see to that and run `dvc repro` again",
+        ) from None
 
 
-def _kaggle_by_hand(settings: KaggleSource, source: str) -> ArchiveError:
-    return ArchiveError(
-        f"sources.{source} is kaggle:{settings.ref} version {settings.version}, "
-        "which this version of Glassbox cannot fetch by itself",
-        "a source of kind archive or phantom",
-        f"download it (`kaggle datasets download {settings.ref}`) and set sources.{source} to "
-        f"kind: archive with its path, sha256 and layout: {settings.layout}",
-    )
+def _clone(path: Path, target: Path) -> str:
+    """Copies a file; returns the SHA-256 of the copy, which is read or written once."""
+    with path.open("rb") as original, target.open("wb") as clone:
+        try:
+            fcntl.ioctl(clone.fileno(), _FICLONE, original.fileno())
+        except OSError:  # another file system, or one without reflinks
+            if path.stat().st_size > shutil.disk_usage(target.parent).free:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+            return checksums(path, "sha256", copy=clone)[0]
+    return checksums(target, "sha256")[0]

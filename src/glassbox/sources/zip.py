@@ -1,39 +1,63 @@
-"""Members of a zip, read in place: their offsets once, then `os.pread` and inflate, from any process."""
+"""Members of a zip, read in place: their offsets once, then `os.pread` and inflate, from any thread or process.
+
+The directory is parsed here, not by `zipfile`, which believes it: it neither counts entries nor sees them overlap,
+cuts names at a NUL, decodes them differently from one Python to the next, and cannot say where a directory breaks.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import stat
 import struct
-import zipfile
-import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import deflate
+from tqdm import tqdm
 
 from glassbox.errors import ArchiveError
+from glassbox.files import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-#: A member is refused above this many bytes; a full-size NIH film has about 410,000.
+#: A member, and a directory, is refused above this many bytes; a full-size NIH film has about 410,000.
 LARGEST_MEMBER = 256 * 1024 * 1024
+#: Deflate's own limit, reached by matches of 258 bytes that take two bits: a larger claim is a lie.
+LARGEST_RATIO = 1032
+STORED, DEFLATED = 0, 8
+
+# The records of PKWARE's APPNOTE.TXT 6.3: 4.3.7, 4.3.12, 4.3.16, 4.3.15 and 4.3.14.
+_LOCAL = b"PK\x03\x04"
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
-_ENCRYPTED = 0x1
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+_END = struct.Struct("<4s4H2LH")
+_LOCATOR64 = struct.Struct("<4sLQL")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+#: A field of all ones says that its value lies in the zip64 extra field (4.5.3), whose tag this is.
+_IN_ZIP64, _ZIP64 = 0xFFFF_FFFF, 0x0001
+# General purpose flags (4.4.4): encrypted, strongly encrypted, or with a masked local header; a name in UTF-8.
+_ENCRYPTED, _UTF8 = 0x0001 | 0x0040 | 0x2000, 0x0800
+#: What `read` asks for beyond the shortest local header; Info-ZIP's extra field has 28 bytes.
+_SLACK = 64
+_LEADS_OUT = re.compile(r"[/\\]|[A-Za-z]:|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)
+_NO_PATH = re.compile(r"[\0\\\ufffd]")
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """Where a member's bytes lie.
 
     Attributes:
         name: Path inside the archive.
         offset: Offset of its local header in the file, in bytes.
-        compressed: Stored size in bytes.
+        compressed: Size in the archive, in bytes.
         size: Size after inflating, in bytes.
         crc: CRC-32 of its content.
-        method: `zipfile.ZIP_STORED` or `zipfile.ZIP_DEFLATED`.
+        method: `STORED` or `DEFLATED`.
     """
 
     name: str
@@ -44,62 +68,54 @@ class Member:
     method: int
 
 
+class _Directory(NamedTuple):
+    """The central directory: where it starts, its bytes, how many entries it promises, what their offsets lack."""
+
+    start: int
+    content: bytes
+    entries: int
+    prefix: int
+
+
 def members(path: Path) -> list[Member]:
     """The files of an archive, in the order they lie in it.
 
     Raises:
-        ArchiveError: `path` is not there or is no zip, or a member is encrypted, too large, compressed in a
-            way that is not read in place, or has a name that leads out of the archive.
+        ArchiveError: `path` is not there or is no whole zip, or a member is encrypted, too large, a bomb, a link,
+            compressed in a way that is not read in place, overlaps another, appears twice with different content,
+            or has a name that leads out of the archive.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        with opened(path) as descriptor:
+            directory = _directory(descriptor, path)
+            head = _pread(descriptor, len(_LOCAL), 0)
     except FileNotFoundError:
         raise ArchiveError(f"{path} is not there", "a zip", "check the path of the source") from None
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise ArchiveError(
-            f"{path} is no readable zip: {error}",
-            "a whole zip archive",
-            "fetch it again; a download that was cut looks like this",
-        ) from None
-    for entry in entries:
-        if reason := _refusal(entry):
-            raise ArchiveError(
-                f"{path}: member {entry.filename!r} {reason}",
-                "stored or deflated members with plain relative names",
-                "make the archive again without it",
-            )
-    found = [
-        Member(
-            entry.filename,
-            entry.header_offset,
-            entry.compress_size,
-            entry.file_size,
-            entry.CRC,
-            entry.compress_type,
-        )
-        for entry in entries
-    ]
-    return sorted(found, key=lambda member: member.offset)
-
-
-def _refusal(entry: zipfile.ZipInfo) -> str | None:
-    if entry.flag_bits & _ENCRYPTED:
-        return "is encrypted"
-    if entry.filename.startswith("/") or ".." in entry.filename.split("/"):
-        return "has a name that leads out of the archive"
-    if (claimed := max(entry.file_size, entry.compress_size)) > LARGEST_MEMBER:
-        return f"claims {claimed:,} bytes, more than {LARGEST_MEMBER:,}"
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return f"is compressed by method {entry.compress_type}"
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        return "is a symbolic link"
-    return None
+    except OSError as error:
+        raise _broken(path, error.strerror) from None
+    places = sorted(_places(directory, path), key=lambda place: place[0].offset)
+    for (member, end), (following, _) in pairwise(places):
+        if end > following.offset:
+            raise _broken(path, f"member {member.name!r} overlaps {following.name!r}")
+    if places and places[-1][1] > directory.start:
+        raise _broken(path, f"member {places[-1][0].name!r} reaches into the directory")
+    # Other bytes may come first, as in an archive that extracts itself; a member that is not listed may not.
+    first = places[0][0].offset if places else directory.start
+    if first and (head == _LOCAL or not places):
+        raise _broken(path, "its directory lacks what lies at its start")
+    files: dict[str, Member] = {}
+    for member, _ in places:
+        if member.name.endswith("/") and not member.size:
+            continue  # a folder
+        twin = files.setdefault(member.name, member)
+        if (twin.size, twin.crc) != (member.size, member.crc):
+            raise _refused(path, member.name, "appears twice with different content")
+    return list(files.values())
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """Yields a file descriptor of the archive for `read`; it may be shared by threads."""
+    """Yields a file descriptor of the archive for `read`; it may be shared by threads and forked processes."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor
@@ -108,29 +124,185 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def read(descriptor: int, member: Member) -> bytes:
-    """The content of a member, its size and CRC checked.
+    """The content of a member; its name in the archive, its size and its CRC are checked.
 
     Raises:
         ArchiveError: The bytes at its place are not the member's.
     """
-    header = os.pread(descriptor, _LOCAL_HEADER.size, member.offset)
-    if len(header) < _LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
-        raise _damaged(member, "has no local header at its offset")
-    # The name and the extra field of the local header may be longer than the central directory's.
-    name_length, extra_length = _LOCAL_HEADER.unpack(header)[9:]
-    start = member.offset + _LOCAL_HEADER.size + name_length + extra_length
-    content = os.pread(descriptor, member.compressed, start)
-    if member.method == zipfile.ZIP_DEFLATED:
+    if member.method == DEFLATED:
         try:
-            # One byte more than promised is enough to see that the promise is wrong.
-            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, member.size + 1)
-        except zlib.error as error:
-            raise _damaged(member, f"cannot be inflated ({error})") from None
+            content = deflate.deflate_decompress(_packed(descriptor, member), member.size)
+        except deflate.DeflateError:
+            raise _damaged(member, f"cannot be inflated to {member.size:,} bytes") from None
+    else:
+        content = _packed(descriptor, member)
     if len(content) != member.size:
         raise _damaged(member, f"has {len(content):,} bytes, not {member.size:,}")
-    if zlib.crc32(content) != member.crc:
+    if deflate.crc32(content) != member.crc:
         raise _damaged(member, "has another CRC-32 than its entry")
-    return content
+    return bytes(content)
+
+
+def _packed(descriptor: int, member: Member) -> memoryview:
+    """The bytes of a member as they lie in the archive: one system call in the usual case."""
+    size = member.compressed
+    data = _pread(descriptor, _LOCAL_HEADER.size + len(member.name.encode()) + _SLACK + size, member.offset)
+    if len(data) < _LOCAL_HEADER.size or not data.startswith(_LOCAL):
+        raise _damaged(member, "has no local header at its offset")
+    _, _, flags, *_, name, extra = _LOCAL_HEADER.unpack_from(data)
+    start = _LOCAL_HEADER.size + name
+    if _text(data[_LOCAL_HEADER.size : start], flags) != member.name:
+        raise _damaged(member, "has another name at its offset")
+    start += extra
+    if (lacking := start + size - len(data)) > 0:
+        data += _pread(descriptor, lacking, member.offset + len(data))
+    packed = memoryview(data)[start : start + size]
+    if len(packed) < size:
+        raise _damaged(member, f"breaks off after {len(packed):,} of {size:,} bytes")
+    return packed
+
+
+def verify(path: Path, members: Sequence[Member], *, label: str) -> str:
+    """Reads every member, with a progress bar named `label` in bytes of the archive.
+
+    Returns:
+        One SHA-256 for the names and contents of all members. Two zips of the same files share it although order,
+        compression and dates, and so their bytes, differ. (The CRC-32 of the directory would not do: a PNG ends
+        each chunk with one of its own, which leaves 16 bits to that of the file.)
+
+    Raises:
+        ArchiveError: A member is damaged; the first in the given order is named.
+    """
+    total = sum(member.compressed for member in members)
+    contents = []
+    with opened(path) as descriptor, tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None) as bar:
+        for member in members:
+            try:
+                content = read(descriptor, member)
+            except ArchiveError as damage:
+                raise ArchiveError(f"{path}: {damage.found}", damage.expected, damage.action) from None
+            contents.append((member.name, hashlib.sha256(content).hexdigest()))
+            bar.update(member.compressed)
+    return fingerprint(sorted(contents))
+
+
+def _pread(descriptor: int, length: int, offset: int) -> bytes:
+    """As many bytes as there are up to `length`: one `pread` gives 2 GiB at most, and less on a signal."""
+    data = os.pread(descriptor, length, offset)
+    while len(data) < length and (more := os.pread(descriptor, length - len(data), offset + len(data))):
+        data += more
+    return data
+
+
+def _directory(descriptor: int, path: Path) -> _Directory:
+    """The central directory, found from the end record that ends the file."""
+    size = os.fstat(descriptor).st_size
+    most = _END64.size + _LOCATOR64.size + _END.size + 0xFFFF  # the longest comment
+    tail = _pread(descriptor, most, max(0, size - most))
+    if (at := _end_record(tail)) is None:
+        raise _broken(path, "it does not end in an end record")
+    _, *disks, here, entries, length, offset, _ = _END.unpack_from(tail, at)
+    if tail[max(0, at - _LOCATOR64.size) : at].startswith(b"PK\x06\x07"):
+        at -= _LOCATOR64.size + _END64.size
+        if at < 0 or not tail.startswith(b"PK\x06\x06", at):
+            raise _broken(path, "it has no zip64 end record before its locator")
+        *_, disk, first, here, entries, length, offset = _END64.unpack_from(tail, at)
+        disks = [disk, first]
+    if any(disks) or here != entries:
+        raise _broken(path, "it is one part of a split archive")
+    start = size - len(tail) + at - length
+    if start < offset:
+        raise _broken(path, f"{offset - start:,} bytes are missing before its end")
+    if length > LARGEST_MEMBER:
+        raise _broken(path, f"its directory claims {length:,} bytes, more than {LARGEST_MEMBER:,}")
+    return _Directory(start, _pread(descriptor, length, start), entries, start - offset)
+
+
+def _end_record(tail: bytes) -> int | None:
+    """Where the end record lies: the last one whose comment reaches to the end of the file."""
+    at = len(tail)
+    while (at := tail.rfind(b"PK\x05\x06", 0, at)) >= 0:
+        if at + _END.size <= len(tail) and at + _END.size + _END.unpack_from(tail, at)[-1] == len(tail):
+            return at
+    return None
+
+
+def _places(directory: _Directory, path: Path) -> Iterator[tuple[Member, int]]:
+    """Each entry of the directory, folders too, checked by itself, and the offset before which it cannot end."""
+    content, at, after = directory.content, 0, "at its start"
+    for number in range(directory.entries):
+        if len(content) - at < _ENTRY.size or not content.startswith(b"PK\x01\x02", at):
+            raise _broken(path, f"its directory breaks off {after} ({number:,} of {directory.entries:,} entries)")
+        entry = _ENTRY.unpack_from(content, at)
+        flags, method, crc, compressed, size = entry[3], entry[4], *entry[7:10]
+        end_of_name = at + _ENTRY.size + entry[10]
+        end_of_extra = end_of_name + entry[11]
+        name = _text(content[at + _ENTRY.size : end_of_name], flags)
+        at, after = end_of_extra + entry[12], f"after member {name!r}"
+        if at > len(content):
+            raise _broken(path, f"its directory breaks off in member {name!r}")
+        size, compressed, offset = _wide(content[end_of_name:end_of_extra], size, compressed, entry[16])
+        member = Member(name, offset + directory.prefix, compressed, size, crc, method)
+        if reason := next(_refusals(member, flags, entry[15] >> 16), None):
+            raise _refused(path, name, reason)
+        yield member, member.offset + _LOCAL_HEADER.size + entry[10] + compressed
+    if at < len(content):
+        raise _broken(path, f"its directory goes on {after}, the last of {directory.entries:,}")
+
+
+def _wide(extra: bytes, *narrow: int) -> Iterable[int]:
+    """Size, compressed size and offset; what is all ones of these lies in the zip64 extra field, in this order."""
+    at = 0 if _IN_ZIP64 in narrow else len(extra)
+    while at + 4 <= len(extra):
+        tag, length = struct.unpack_from("<2H", extra, at)
+        at += 4 + length
+        if tag == _ZIP64:
+            field = extra[at - length : at]
+            wide = iter(struct.unpack(f"<{len(field) // 8}Q", field[: len(field) // 8 * 8]))
+            return [next(wide, value) if value == _IN_ZIP64 else value for value in narrow]
+    return narrow
+
+
+def _text(raw: bytes, flags: int) -> str:
+    """A name as the flags beside it say (appendix D); U+FFFD stands for what is no text."""
+    return raw.decode("utf-8" if flags & _UTF8 else "cp437", "replace")
+
+
+def _refusals(member: Member, flags: int, mode: int) -> Iterator[str]:
+    """Why a member is not read: its kind, its name, or the sizes that it claims."""
+    name, _, compressed, size, _, method = member
+    if flags & _ENCRYPTED:
+        yield "is encrypted"
+    if method not in {STORED, DEFLATED}:
+        yield f"is compressed by method {method}"
+    if stat.S_ISLNK(mode):
+        yield "is a symbolic link"
+    if _LEADS_OUT.match(name):
+        yield "has a name that leads out of the archive"
+    if not name or _NO_PATH.search(name):
+        yield "has a name that is no plain path"
+    if (claimed := max(size, compressed)) > LARGEST_MEMBER:
+        yield f"claims {claimed:,} bytes, more than {LARGEST_MEMBER:,}"
+    if method == STORED and size != compressed:
+        yield f"is stored in {compressed:,} bytes and claims {size:,}"
+    if size > LARGEST_RATIO * compressed:
+        yield f"claims to inflate {compressed:,} bytes to {size:,}, more than deflate can"
+
+
+def _broken(path: Path, why: str | None) -> ArchiveError:
+    return ArchiveError(
+        f"{path} is no readable zip: {why}",
+        "a whole zip archive",
+        "fetch it again; a download that was cut looks like this",
+    )
+
+
+def _refused(path: Path, name: str, why: str) -> ArchiveError:
+    return ArchiveError(
+        f"{path}: member {name!r} {why}",
+        "stored or deflated members with plain relative names",
+        "make the archive again without it",
+    )
 
 
 def _damaged(member: Member, how: str) -> ArchiveError:

@@ -1,0 +1,1 @@
+"""What stands in the way of `dvc repro`, told before it starts."""

@@ -1,0 +1,87 @@
+"""What comes from elsewhere: archives, Kaggle's credentials, initial weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glassbox import layout
+from glassbox.doctor.finding import Finding, refused, size
+from glassbox.params import ArchiveSource, FileWeights, ImagenetWeights, KaggleSource, PhantomSource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from glassbox.doctor.archives import Stock
+    from glassbox.params import AnySource, Params
+
+#: Bytes of Keras Applications' files without the head.
+_IMAGENET = {"vgg16": 58_889_256, "resnet50": 94_765_736}
+
+
+def credentials(params: Params, stocks: Mapping[str, Stock]) -> Finding:
+    """Whether something must be fetched from Kaggle, and with which credentials; Kaggle is not asked."""
+    name = "Kaggle credentials"
+    sources = [key for key, source in params.sources.items() if isinstance(source, KaggleSource)]
+    if not sources:
+        return Finding(name, "ok", "not needed: no source is Kaggle's")
+    if all(stocks[key].made for key in sources):
+        return Finding(name, "ok", "not needed: everything is fetched")
+    from glassbox.sources import kaggle
+
+    try:
+        way = kaggle.credentials()
+    except kaggle.KaggleError as error:
+        return refused(name, error)
+    if way is None:
+        action = "make a token at https://www.kaggle.com/settings/api and set KAGGLE_API_TOKEN to it"
+        return Finding(name, "problem", f"none, and {', '.join(sources)} must be fetched", action)
+    return Finding(name, "ok", way)
+
+
+def archives(params: Params, stocks: Mapping[str, Stock]) -> list[Finding]:
+    """Where the archive of each source comes from, and whether it can."""
+    return [_archive(key, source, stocks[key]) for key, source in params.sources.items()]
+
+
+def _archive(key: str, source: AnySource, stock: Stock) -> Finding:
+    name = f"sources.{key}"
+    if stock.made:
+        return Finding(name, "ok", f"{layout.archive(key)} is there")
+    if stock.fault:
+        return refused(name, stock.fault)
+    if isinstance(source, PhantomSource):
+        return Finding(name, "ok", f"generated here, about {stock.images:,} films")
+    bulk = "unknown size" if stock.bytes is None else size(stock.bytes)
+    if isinstance(source, ArchiveSource):
+        return Finding(name, "ok", f"{source.path}: {bulk}, {stock.images:,} images")
+    return Finding(name, "ok", f"to be fetched: kaggle:{source.ref} version {source.version}, {bulk}")
+
+
+def weights(params: Params) -> list[Finding]:
+    """Whether the initial weights that are not made here are there."""
+    findings = []
+    for key, settings in params.weights.items():
+        name = f"weights.{key}"
+        if (made := layout.weights(key) / layout.WEIGHTS).is_file():
+            findings.append(Finding(name, "ok", f"{made} is there"))
+        elif isinstance(settings, ImagenetWeights):
+            findings.append(_imagenet(name, settings.backbone))
+        elif isinstance(settings, FileWeights):
+            findings.append(_file(name, settings.path))
+    return findings
+
+
+def _imagenet(name: str, backbone: str) -> Finding:
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    cached = home / "models" / f"{backbone}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    if cached.is_file():
+        return Finding(name, "ok", f"{cached} is there")
+    return Finding(name, "ok", f"to be fetched by Keras, {size(_IMAGENET[backbone])}")
+
+
+def _file(name: str, path: Path) -> Finding:
+    if not path.is_file():
+        return Finding(name, "problem", f"there is no file {path}", f"put it there, or correct {name}.path")
+    return Finding(name, "ok", f"{path}: {size(path.stat().st_size)}")

@@ -1,0 +1,182 @@
+"""The compiled loops: had once a machine, and done without where they cannot be had."""
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import glassbox
+
+#: Stands for the loops: takes a second where nothing is compiled yet, and says whether it was.
+_LOOPS = """
+import pathlib, time
+product = pathlib.Path(__file__).parent / "__pycache__" / "product of VERSION"
+was_there = product.exists()
+if not was_there:
+    time.sleep(SECONDS)
+    product.touch()
+"""
+_LOAD = """
+from glassbox.shards import compiled
+kernels, reason = compiled.load()
+print(kernels.__file__, kernels.was_there)
+"""
+_LOAD_THE_REAL_ONES = """
+from glassbox.shards import compiled
+kernels, reason = compiled.load()
+for loop in (kernels.unfilter, kernels.area_mean):
+    assert len(loop.stats.cache_hits) + len(loop.stats.cache_misses) == 1
+print(kernels.__file__, not kernels.unfilter.stats.cache_misses and not kernels.area_mean.stats.cache_misses)
+"""
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A copy of this program in which nothing was compiled, for processes of its own; its folder `shards`."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "copy"))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    source = Path(glassbox.__file__).parent
+    return (
+        shutil.copytree(source, tmp_path / "copy/glassbox", ignore=shutil.ignore_patterns("__pycache__"))
+        / "shards"
+    )
+
+
+def _loops(copy, seconds=0, version=1):
+    (copy / "kernels.py").write_text(_LOOPS.replace("SECONDS", str(seconds)).replace("VERSION", str(version)))
+
+
+def _start(code=_LOAD, *arguments):
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, cwd="/")
+
+
+def _found(process, copy):
+    """Whether a process found the loops compiled; otherwise it has compiled them."""
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    file, found = out.split()
+    assert Path(file) == copy / "kernels.py"
+    return found == "True"
+
+
+def test_processes_that_start_at_once_compile_once(copy):
+    _loops(copy, seconds=1)
+    found = [_found(process, copy) for process in [_start() for _ in range(5)]]
+    assert sorted(found) == [False, True, True, True, True]
+
+
+def test_those_who_waited_for_the_compiling_process_go_on_together(copy):
+    # Each ends only when all three others import at one time.
+    meet = (
+        "else:\n    (product.parent / str(time.monotonic_ns())).touch()\n"
+        "    while len(list(product.parent.glob('[0-9]*'))) < 3:\n        time.sleep(0.02)\n"
+    )
+    _loops(copy, seconds=1)
+    with (copy / "kernels.py").open("a") as loops:
+        loops.write(meet)
+    found = [_found(process, copy) for process in [_start() for _ in range(4)]]
+    assert sorted(found) == [False, True, True, True]
+
+
+_HOLD = """
+import fcntl, sys, time
+with open(sys.argv[1]) as lock:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_who_comes_later_waits_for_nobody(copy):
+    _loops(copy)
+    assert not _found(_start(), copy)
+    (lock,) = (copy / "__pycache__").glob("*.lock")
+    with _start(_HOLD, str(lock)) as holder:
+        assert holder.stdout.readline() == "held\n"
+        assert _found(_start(), copy)
+        holder.kill()
+
+
+def test_another_version_of_the_loops_is_compiled_once_too(copy):
+    _loops(copy)
+    assert not _found(_start(), copy)
+    _loops(copy, seconds=1, version=2)
+    found = [_found(process, copy) for process in [_start() for _ in range(3)]]
+    assert sorted(found) == [False, True, True]
+
+
+def test_who_waits_for_a_compiling_process_that_is_killed_compiles_in_its_place(copy):
+    _loops(copy, seconds=60)
+    with _start() as compiling:
+        while not list(copy.glob("__pycache__/*.lock")):
+            time.sleep(0.02)
+        waiting = _start()
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(timeout=1.5)
+        _loops(copy)
+        compiling.kill()
+    assert not _found(waiting, copy)
+    assert _found(_start(), copy)
+
+
+@pytest.mark.long
+def test_numba_compiles_the_real_loops_once_for_processes_that_start_at_once(copy):
+    found = [_found(process, copy) for process in [_start(_LOAD_THE_REAL_ONES) for _ in range(3)]]
+    assert sorted(found) == [False, True, True]
+
+
+# --- where they cannot be had ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_numba(tmp_path, monkeypatch):
+    """Processes find a Numba that cannot be imported."""
+    numba = tmp_path / "path/numba/__init__.py"
+    numba.parent.mkdir(parents=True)
+    numba.write_text("raise ImportError('libllvmlite.so: cannot open shared object file')")
+    monkeypatch.setenv("PYTHONPATH", str(numba.parents[1]))
+    return r"ImportError: libllvmlite.so: cannot open shared object file"
+
+
+@pytest.fixture
+def without_a_cache(copy, tmp_path, monkeypatch):
+    """Processes can keep compiled loops neither beside their source nor in their user's cache."""
+    (copy / "__pycache__").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(copy / "__pycache__/cache"))
+    return (
+        rf"RuntimeError: cannot cache function 'unfilter': no locator available for file '{copy / 'kernels.py'}'"
+    )
+
+
+@pytest.fixture
+def contents(png, film, noise):
+    """Images of every way that pixels take, some of them damaged."""
+    grey = {f"{number:02d}.png": png(film(number), 0, filters=(4, 3, 2, 1, 0)) for number in range(4)}
+    return grey | {
+        "rgba.png": png(noise(40, 50, 4), 6, filters=(4,)),
+        "deep.png": png(noise(40, 50, dtype="u2"), 0),
+        "low.png": png(film(9, 8, 300), 0),
+        "long.png": png(film(8), 0, rows=lambda rows: rows + b"\0"),
+        "short.png": png(film(7), 0, rows=lambda rows: rows[:-1]),
+        "filter.png": png(film(6), 0, rows=lambda rows: b"\x07" + rows[1:]),
+        "sum.png": png(film(5), 0, stream=lambda stream: stream[:-1] + b"\0"),
+        "method.png": png(film(4), 0, header={"compression": 1}),
+    }
+
+
+@pytest.mark.parametrize("lack", ["without_numba", "without_a_cache"])
+def test_the_same_shards_are_built_without_compiled_loops_and_why_is_said(lack, contents, project, capfd, request):
+    project.prepare(contents)
+    project.build(rejected_share=0.5)
+    assert "compiled" not in capfd.readouterr().err
+    expected = project.bytes()
+    shutil.rmtree(project.shards)
+    reason = request.getfixturevalue(lack)
+    _, said = project.start(rejected_share=0.5).communicate(timeout=120)
+    assert f"small: the same pixels, but slowly: there are no compiled loops here ({reason})\n" in said
+    assert "Traceback" not in said
+    assert project.bytes() == expected
+    assert len(expected) == 7

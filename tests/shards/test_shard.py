@@ -1,0 +1,108 @@
+"""What a worker needs to write a shard: its memory, and what it is told."""
+
+import pickle
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+from glassbox.shards import build, shard
+from glassbox.sources import zip as zips
+from glassbox.sources.png import encode
+
+_WRITE = r"""
+import pathlib, pickle, re, sys
+from glassbox.shards import shard
+written = shard.write(pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()))
+assert not written.slow, written
+# getrusage would count what the process that started this one took.
+peak = re.search(r"VmHWM:\s+(\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]
+print(written.decoded, int(peak) // 1024)
+"""
+#: What a worker may take, in MiB; most of it are the libraries.
+MOST = 400
+
+
+@pytest.fixture
+def task(tmp_path, film):
+    """`task(images, size, method)`: a shard to write of films of full size."""
+    films = [encode(film(number, 1024, 1024)) for number in range(4)]
+
+    def make(images, size, method="area"):
+        path = tmp_path / f"{images}.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for number in range(images):
+                archive.writestr(f"{number:05d}.png", films[number % len(films)])
+        found = tuple(shard.Image(member.name, member) for member in zips.members(path))
+        return shard.Task(path, found, size, method, tmp_path / "work", f"part-{images:05d}")
+
+    return make
+
+
+@pytest.fixture
+def written(tmp_path):
+    """`written(task)`: how many images a process decodes that does it, and its peak memory in MiB."""
+
+    def run(task):
+        (tmp_path / "task").write_bytes(pickle.dumps(task))
+        command = [sys.executable, "-c", _WRITE, str(tmp_path / "task")]
+        decoded, peak = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        assert task.is_done
+        assert task.path.stat().st_size > len(task.images) * task.size**2
+        return int(decoded), int(peak)
+
+    return run
+
+
+def test_a_worker_that_writes_a_shard_of_full_size_films_stays_below_400_mb_whatever_their_number(task, written):
+    few, many = written(task(32, 384)), written(task(256, 384))
+    assert (few[0], many[0]) == (32, 256)
+    assert many[1] < MOST
+    assert many[1] - few[1] < 15
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("size", "method"), [(1024, "area"), (384, "article")])
+def test_a_worker_that_writes_large_images_or_the_articles_stays_below_400_mb(size, method, task, written):
+    decoded, peak = written(task(256, size, method))
+    assert decoded == 256
+    assert peak < MOST
+
+
+@pytest.mark.long
+def test_a_worker_that_copies_large_images_from_an_earlier_build_stays_below_400_mb(task, written, tmp_path):
+    first = task(256, 1024)
+    written(first)
+    made = [
+        image._replace(made=shard.Made(first.path.name, row, "0" * 64, 1024, 1024, 1))
+        for row, image in enumerate(first.images)
+    ]
+    copy = replace(
+        first,
+        images=tuple(made),
+        folder=tmp_path / "again",
+        earlier=first.folder,
+        earlier_sha256=((first.path.name, first.sha256),),
+    )
+    decoded, peak = written(copy)
+    assert decoded == 0
+    assert peak < MOST
+    assert copy.sha256 == first.sha256
+
+
+@pytest.mark.parametrize("others", [0, 2000])
+def test_a_task_carries_its_own_members_alone(others, project, film, monkeypatch):
+    tasks = []
+    monkeypatch.setattr(build, "_run", lambda found, _: tasks.extend(found))
+    project.prepare(dict.fromkeys((f"{number:05d}.png" for number in range(6 + others)), encode(film())))
+    # Nothing was run, so that there is nothing to collect.
+    with pytest.raises(FileNotFoundError):
+        project.build()
+    assert [[image.image_id for image in task.images] for task in tasks[:2]] == [
+        ["00000.png", "00001.png", "00002.png"],
+        ["00003.png", "00004.png", "00005.png"],
+    ]
+    assert len(tasks) == (6 + others + 2) // 3
+    assert max(len(pickle.dumps(task)) for task in tasks) < 1500

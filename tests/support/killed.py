@@ -1,0 +1,47 @@
+"""A download in a process of its own that kills itself at a chosen moment, as `kill -9` would.
+
+A server that forks such processes imports this module: it has all that takes long to import.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kagglesdk import kaggle_env
+from tqdm import tqdm
+
+from glassbox.sources import archive, client
+from glassbox.sources.patience import Patience
+
+if TYPE_CHECKING:
+    from glassbox.params import Params
+
+client.client({}, (1.0, 1.0))
+# Its own lock is the system's, which a killed process leaves behind.
+tqdm.set_lock(threading.RLock())
+
+#: What changes something on disk, or may.
+_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}
+
+
+def fetch(params: Params, folder: Path, environment: dict[str, str], operation: int) -> None:
+    """Downloads `films` into a project; dies before so many operations on its files."""
+    os.environ.update(environment)
+    os.chdir(folder)
+    kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = environment["GLASSBOX_TEST_KAGGLE"]
+    seen = 0
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        if event in _EVENTS and isinstance(arguments[0], (str, os.PathLike)):
+            seen += Path(arguments[0]).absolute().is_relative_to(folder)
+            if seen == operation:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+    archive.fetch(params, "films", Patience(silence=5.0))

@@ -1,0 +1,551 @@
+"""`glassbox doctor` says, before hours are spent, what `dvc repro` will stumble over."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask.system
+import distributed.system
+import pytest
+import yaml
+from click.testing import CliRunner
+from distributed import LocalCluster
+
+from glassbox import cli, profiles
+from glassbox.doctor import disk, inputs, machine, project
+from glassbox.doctor.archives import Stock, stock
+from glassbox.doctor.disk import Disk
+from glassbox.doctor.finding import Finding, line
+from glassbox.params import load, parse
+from glassbox.shards import compiled
+from glassbox.shards.cluster import ADDRESS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dvc.repo import Repo
+
+    from glassbox.params import Params
+
+ROOT = Path(__file__).parents[1]
+GLASSBOX = Path(sys.executable).with_name("glassbox")
+SECRET = "s3cret0fTheTests"  # noqa: S105
+FETCHED = {"kind": "kaggle", "ref": "alice/films", "version": 3, "bytes": 5}
+FETCHED["files"] = [{"suffix": ".png", "members": 40}, {"suffix": ".csv", "members": 2}]
+
+
+@pytest.fixture(autouse=True)
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh clone, as the working directory of a user without credentials."""
+    root, home = tmp_path / "clone", tmp_path / "home"
+    for folder in ("conf", ".dvc"):
+        ignore = shutil.ignore_patterns("cache", "tmp", "config.local")
+        shutil.copytree(ROOT / folder, root / folder, ignore=ignore)
+    for file in ("params.yaml", "dvc.yaml", "environment.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(ROOT / file, root / file)
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    home.mkdir()
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("KERAS_HOME", "MLFLOW_TRACKING_URI", "DVC_ROOT", ADDRESS):
+        monkeypatch.delenv(name, raising=False)
+    return root
+
+
+def _files(root: Path) -> set[str]:
+    """The files of a project without what DVC itself keeps of each command."""
+    files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    return {file for file in files if not file.startswith((".dvc/tmp/", ".git/"))}
+
+
+def test_in_a_fresh_clone_nothing_stands_in_the_way_and_nothing_is_left_behind(clone: Path) -> None:
+    before = _files(clone)
+    done = subprocess.run([GLASSBOX, "doctor", "--json"], check=False, capture_output=True, text=True, timeout=250)
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert report["ok"] is True
+    assert [finding["name"] for finding in report["findings"]] == [
+        *(
+            "parameters",
+            "repository",
+            "packages",
+            "pipeline",
+            "link type",
+            "Kaggle credentials",
+            "sources.phantom",
+        ),
+        *("disk", "cores", "memory", "Dask", "compiled loops", "MLflow store", "accelerators"),
+    ]
+    assert report["findings"][0] == {
+        "name": "parameters",
+        "status": "ok",
+        "found": "profile demo: infiltration_vgg16, pneumonia_resnet50",
+        "action": "",
+    }
+    for finding in report["findings"]:
+        assert finding["status"] in {"ok", "warning"}, finding
+        assert bool(finding["action"]) == (finding["status"] == "warning"), finding
+    assert _files(clone) == before
+
+
+@pytest.fixture
+def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks for no accelerators, which takes as long as everything else."""
+    monkeypatch.setattr(machine, "accelerators", lambda: Finding("accelerators", "ok", "none"))
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_the_table_has_a_line_for_each_finding_and_a_verdict(clone: Path) -> None:
+    result = CliRunner().invoke(cli.main, ["doctor"])
+    *table, verdict = result.stdout.splitlines()
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert verdict == "Nothing stands in the way of `dvc repro`."
+    assert table[0] == f"{'ok':8} {'parameters':26} profile demo: infiltration_vgg16, pneumonia_resnet50"
+    assert table[-1] == f"{'ok':8} {'accelerators':26} none"
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_a_problem_ends_with_status_1_and_leaves_stdout_to_json(clone: Path) -> None:
+    (clone / "params.yaml").write_text("profile: [\n")
+    (clone / "environment.yaml").unlink()
+    result = CliRunner().invoke(cli.main, ["doctor", "--json"])
+    assert result.exit_code == 1
+    assert result.stderr == "glassbox doctor: in the way of `dvc repro`: parameters, packages\n"
+    report = json.loads(result.stdout)
+    assert report["ok"] is False
+    found = {finding["name"]: finding for finding in report["findings"]}
+    assert found["parameters"]["status"] == "problem"
+    assert found["parameters"]["found"].startswith("params.yaml is no YAML: ")
+    assert found["parameters"]["action"] == "mend it, or run `glassbox use demo`"
+    assert found["repository"]["status"] == "ok"
+    assert "disk" not in found
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_the_published_profile_needs_credentials_and_64_gb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 10**12, 10**10))
+    profiles.use("paper", [])
+    result = CliRunner().invoke(cli.main, ["doctor"])
+    assert result.exit_code == 1
+    assert result.output.endswith("in the way of `dvc repro`: Kaggle credentials, disk\n")
+    rows = result.output.splitlines()
+    at = next(number for number, row in enumerate(rows) if "Kaggle credentials" in row)
+    assert rows[at].split(maxsplit=3)[::3] == ["problem", "none, and nih, pneumonia must be fetched"]
+    assert rows[at + 1].strip().startswith("next: make a token at https://www.kaggle.com/settings/api")
+    assert any("kaggle:nih-chest-xrays/data version 3, 45.0 GB" in row for row in rows)
+    # 45 GB + 2.46 GB, and 112,120 x 384^2 + 5,856 x 224^2 bytes of shards.
+    assert any("10.0 GB free for data, .dvc/cache/files/md5, work; 64.3 GB more needed" in row for row in rows)
+    assert any("next: free 54.3 GB there, or use a larger disk" in row for row in rows)
+
+
+# --- the project -------------------------------------------------------------------------------------------
+
+
+def _is(finding: Finding, status: str, found: str, action: str = "") -> None:
+    assert finding.status == status, finding
+    assert found in finding.found
+    assert action in finding.action
+    assert bool(finding.action) == (status != "ok")
+
+
+def test_params_that_cannot_be_used_are_a_finding(clone: Path) -> None:
+    path = clone / "params.yaml"
+    for content, found in (
+        (b"\xff\xfe", "params.yaml cannot be read: 'utf-8' codec"),
+        (path.read_bytes().replace(b"size: 64", b"size: big"), "datasets.phantom_64.size: found 'big'"),
+    ):
+        path.write_bytes(content)
+        finding, params = project.parameters()
+        _is(finding, "problem", found, "glassbox use ")
+        assert params is None
+    path.unlink()
+    _is(project.parameters()[0], "problem", "params.yaml is not there", "run `glassbox use demo`")
+
+
+def test_every_line_of_a_refusal_stands_under_what_was_found() -> None:
+    rows = line(Finding("parameters", "problem", "one\n  two", "mend them")).splitlines()
+    assert rows[1:] == [" " * rows[0].index("one") + text for text in ("two", "next: mend them")]
+
+
+def test_a_folder_that_dvc_cannot_work_in_is_a_problem(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clone / ".dvc" / "config.local").write_text("[cache]\ntype = wormhole\n")
+    _is(project.repository()[0], "problem", "Unsupported cache type", "mend .dvc/config or .dvc/config.local")
+    (clone / ".dvc" / "config.local").unlink()
+    monkeypatch.chdir(clone / "conf")
+    _is(project.repository()[0], "problem", "conf is not the project's root", f"change to {clone}")
+    monkeypatch.chdir(clone)
+    shutil.rmtree(clone / ".git")
+    _is(project.repository()[0], "problem", "is not a git repository", "run `git init`")
+    monkeypatch.chdir(tmp_path)
+    finding, repo = project.repository()
+    _is(finding, "problem", "is in no DVC project", "change to the project's folder")
+    assert repo is None
+
+
+@pytest.fixture
+def repo(clone: Path) -> Iterator[Callable[..., Repo]]:
+    """`repo(cache_type)`: the clone as DVC sees it, opened after the last change."""
+    opened: list[Repo] = []
+
+    def make(cache_type: str | None = None) -> Repo:
+        if cache_type:
+            (clone / ".dvc" / "config.local").write_text(f"[cache]\ntype = {cache_type}\n")
+        finding, found = project.repository()
+        assert found, finding
+        opened.append(found)
+        return found
+
+    yield make
+    for found in opened:
+        found.close()
+
+
+def test_stages_that_dvc_cannot_lay_out_are_a_problem(clone: Path, repo: Callable[..., Repo]) -> None:
+    _is(project.pipeline(repo()), "ok", " stages")
+    for content, found in (
+        ("stages: [\n", "dvc.yaml"),
+        ("stages: {a: {cmd: 'echo ${nothing}'}}\n", "Could not find 'nothing'"),
+    ):
+        (clone / "dvc.yaml").write_text(content)
+        _is(project.pipeline(repo()), "problem", found, "mend dvc.yaml")
+    (clone / "dvc.yaml").unlink()
+    _is(project.pipeline(repo()), "problem", "no stages", "git checkout dvc.yaml")
+
+
+def test_a_package_of_another_version_is_a_warning_and_a_missing_one_a_problem(clone: Path) -> None:
+    path = clone / "environment.yaml"
+    locked = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(locked | {"numpy": "1.0"}))
+    _is(project.packages(), "warning", f"numpy {locked['numpy']} (locked: 1.0); Python 3.", "run `uv sync`")
+    path.write_text(yaml.safe_dump(locked | {"no-such-package": "1.0"}))
+    _is(project.packages(), "problem", "not installed: no-such-package", "run `uv sync`")
+    for content in ("- numpy\n", "numpy: [\n", ""):
+        path.write_text(content)
+        _is(project.packages(), "problem", "environment.yaml", "git checkout environment.yaml")
+
+
+def test_a_store_that_is_none_is_a_problem_and_one_that_opens_is_not(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from glassbox.tracking.store import open_store
+
+    _is(project.store(), "ok", f"sqlite:///{clone}/mlflow.db will be made")
+    assert not (clone / "mlflow.db").exists()
+    open_store()
+    _is(project.store(), "ok", f"sqlite:///{clone}/mlflow.db")
+    (clone / "mlflow.db").write_text("no database" * 100)
+    _is(project.store(), "problem", "file is not a database", "move mlflow.db away")
+    monkeypatch.setattr(os, "access", lambda path, _: path != clone)
+    _is(project.store(), "problem", f"{clone} cannot be written", "set MLFLOW_TRACKING_URI")
+
+
+def test_a_server_that_does_not_answer_is_a_problem_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:{SECRET}@127.0.0.1:1")
+    _is(project.store(), "problem", "http://***@127.0.0.1:1 cannot be used", "MLFLOW_TRACKING_URI")
+    assert SECRET not in line(project.store())
+
+
+# --- what comes from elsewhere -----------------------------------------------------------------------------
+
+
+def _params(side: int = 32, **source: Any) -> Params:
+    """Parameters of one source, `films`, and one dataset of it."""
+    values: dict[str, Any] = {key: {} for key in ("splits", "weights", "experiments")}
+    values |= {"profile": "test", "sources": {"films": {"layout": "nih"} | source}}
+    return parse(values | {"datasets": {"small": {"source": "films", "size": side}}}, "params.yaml")
+
+
+def _kaggle(**changes: Any) -> Params:
+    return _params(**{"kind": "kaggle", "ref": "alice/films", "version": 3} | changes)
+
+
+def _archive(path: Path | str) -> Params:
+    return _params(kind="archive", path=str(path), sha256="0" * 64)
+
+
+def _stocks(params: Params) -> dict[str, Stock]:
+    return {key: stock(source, key) for key, source in params.sources.items()}
+
+
+def _write(path: str, content: object) -> Path:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(content if isinstance(content, str) else json.dumps(content))
+    return target
+
+
+def _credentials(params: Params) -> Finding:
+    return inputs.credentials(params, _stocks(params))
+
+
+def _source(params: Params) -> Finding:
+    (finding,) = inputs.archives(params, _stocks(params))
+    return finding
+
+
+def test_credentials_are_asked_for_only_where_something_must_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    _is(_credentials(load(Path("params.yaml"))), "ok", "not needed: no source is Kaggle's")
+    _is(_credentials(_kaggle()), "problem", "none, and films must be fetched", "KAGGLE_API_TOKEN")
+    _write("metrics/sources/films.json", FETCHED)
+    _is(_credentials(_kaggle()), "problem", "none, and films must be fetched", "KAGGLE_API_TOKEN")
+    _write("data/archives/films.zip", "12345")
+    _is(_credentials(_kaggle()), "ok", "not needed: everything is fetched")
+    _is(_credentials(_kaggle(version=4)), "problem", "none, and films must be fetched", "KAGGLE_API_TOKEN")
+    monkeypatch.setenv("KAGGLE_USERNAME", "alice")
+    monkeypatch.setenv("KAGGLE_KEY", SECRET)
+    _is(_credentials(_kaggle(version=4)), "ok", "KAGGLE_USERNAME and KAGGLE_KEY")
+    assert SECRET not in line(_credentials(_kaggle(version=4)))
+
+
+def test_a_token_that_cannot_be_read_is_a_problem_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", SECRET * 100)
+    _is(_credentials(_kaggle()), "problem", "KAGGLE_API_TOKEN is too long", "unset KAGGLE_API_TOKEN")
+    assert SECRET not in line(_credentials(_kaggle()))
+
+
+def test_an_archive_on_disk_must_be_a_zip(tmp_path: Path) -> None:
+    path = tmp_path / "films.zip"
+    move = "run `glassbox use PROFILE sources.films.path=WHERE_IT_IS`"
+    _is(_source(_archive(path)), "problem", f"{path} is not there", move)
+    path.write_text("a page that says: sign in")
+    _is(_source(_archive(path)), "problem", f"{path} is no readable zip", move)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("a.png", "b.JPEG", "table.csv"):
+            archive.writestr(name, b"x" * 1000)
+    _is(_source(_archive(path)), "ok", f"{path}: 0 MB, 2 images")
+
+
+def test_a_source_that_is_made_needs_neither_its_zip_nor_kaggle(tmp_path: Path) -> None:
+    files = [{"suffix": ".png", "members": 40}]
+    _write("metrics/sources/films.json", {"kind": "archive", "sha256": "0" * 64, "bytes": 5, "files": files})
+    _write("data/archives/films.zip", "12345")
+    params = _archive(tmp_path / "gone.zip")
+    _is(_source(params), "ok", "data/archives/films.zip is there")
+    assert _stocks(params)["films"] == Stock(made=True, bytes=5, images=40)
+    _write("data/archives/films.zip", "1234")
+    _is(_source(params), "problem", "gone.zip is not there", "sources.films.path")
+
+
+def test_a_dataset_of_kaggle_needs_a_version_and_its_size_may_be_unknown() -> None:
+    _is(_source(_kaggle()), "ok", "to be fetched: kaggle:alice/films version 3, unknown size")
+    _is(
+        _source(_kaggle(version=None)),
+        "problem",
+        "without a version",
+        "write the one that https://www.kaggle.com/",
+    )
+    _is(_source(_kaggle(ref="nih-chest-xrays/data")), "ok", "kaggle:nih-chest-xrays/data version 3, 45.0 GB")
+
+
+def test_weights_from_elsewhere_are_there_or_said_to_be_missing(tmp_path: Path) -> None:
+    profiles.use("paper", [])
+    params = load(Path("params.yaml"))
+    _write(str(tmp_path / "home/.keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"), "weights")
+    cached, fetched = inputs.weights(params)
+    _is(cached, "ok", "home/.keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5 is there")
+    _is(fetched, "ok", "to be fetched by Keras, 95 MB")
+    _write("data/weights/imagenet_resnet50/backbone.weights.h5", "weights")
+    _is(inputs.weights(params)[1], "ok", "data/weights/imagenet_resnet50/backbone.weights.h5 is there")
+    own = {"kind": "file", "backbone": "compact", "path": "own.weights.h5", "sha256": "0" * 64}
+    values = yaml.safe_load(Path("params.yaml").read_text()) | {"experiments": {}, "weights": {"own": own}}
+    _is(inputs.weights(parse(values, ""))[0], "problem", "no file own.weights.h5", "correct weights.own.path")
+    _write("own.weights.h5", "weights")
+    _is(inputs.weights(parse(values, ""))[0], "ok", "own.weights.h5: 0 MB")
+
+
+# --- disk --------------------------------------------------------------------------------------------------
+
+
+def test_the_link_type_is_the_first_configured_one_that_works(clone: Path, repo: Callable[..., Repo]) -> None:
+    for configured, status, found, action, used in (
+        ("hardlink,symlink", "ok", "hardlink: what DVC tracks lies on the disk once", "", "hardlink"),
+        ("symlink,hardlink", "ok", f"once, in {clone}/.dvc/cache/files/md5", "", "symlink"),
+        ("copy", "warning", "on the disk twice", "cache.type reflink,hardlink,symlink", "copy"),
+    ):
+        finding, way = disk.link(repo(configured))
+        _is(finding, status, found, action)
+        assert way == used
+    assert not (clone / "data").exists()
+    assert not list(clone.glob("*.tmp"))
+    assert not (clone / ".dvc" / "cache").exists()
+
+
+def test_disks_that_dvc_cannot_link_between_are_told_of(
+    repo: Callable[..., Repo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dvc.fs import generic
+
+    def full(*_: object) -> list[str]:
+        raise OSError(30, "Read-only file system", "/cache")
+
+    monkeypatch.setattr(generic, "test_links", lambda *_: ["copy"])
+    _is(disk.link(repo())[0], "problem", "none of reflink, hardlink, symlink works", "local cache.type copy")
+    _is(disk.link(repo("hardlink,copy"))[0], "warning", "twice", "move cache and data/ to one disk")
+    monkeypatch.setattr(generic, "test_links", full)
+    _is(disk.link(repo())[0], "problem", "/cache: Read-only file system", "writable")
+
+
+def _outputs(params: Params, way: str = "hardlink") -> list[int | None]:
+    return list(disk.outputs(params, _stocks(params), way).values())
+
+
+def test_what_is_made_or_begun_needs_no_room_again() -> None:
+    params = _kaggle(ref="paultimothymooney/chest-xray-pneumonia")
+    assert _outputs(params) == [2_463_365_435, 5_856 * 32**2]
+    _write("work/download/films-0123456789ab/archive.zip.part", "x" * 1000)
+    _write("work/resize/small/0123/part-00000.h5", "x" * 2000)
+    assert _outputs(params) == [2_463_365_435 - 1000, 5_856 * 32**2 - 2000]
+    _write("metrics/sources/films.json", FETCHED)
+    _write("data/archives/films.zip", "12345")
+    assert _outputs(_kaggle()) == [0, 40 * 32**2 - 2000]
+    _write("data/shards/small/origin.json", {"pixels": {"size": 32}})
+    assert _outputs(_kaggle()) == [0, 0]
+    assert _outputs(_kaggle(side=64)) == [0, 40 * 64**2 - 2000]
+
+
+def test_films_to_be_generated_are_reckoned_from_their_patients() -> None:
+    def films(patients: int) -> Params:
+        return _params(kind="phantom", seed=1, patients=patients, size=100)
+
+    assert _outputs(films(1000)) == [3600 * 100**2, 3600 * 32**2]
+    _write("metrics/sources/films.json", {"kind": "phantom", "bytes": 5})
+    _write("metrics/catalogs/films.json", {"patients": 1000})
+    _write("data/archives/films.zip", "12345")
+    assert _outputs(films(1000)) == [0, 3600 * 32**2]
+    assert _outputs(films(2000)) == [7200 * 100**2, 7200 * 32**2]
+
+
+def test_a_zip_on_disk_is_copied_unless_its_blocks_can_be_shared(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        archive.writestr("a.png", b"x" * 1000)
+    params, size = _archive(tmp_path / "films.zip"), (tmp_path / "films.zip").stat().st_size
+    assert _outputs(params, "hardlink") == [size, 32**2]
+    assert _outputs(params, "reflink") == [0, 32**2]
+    assert _outputs(_archive("gone.zip")) == []
+
+
+GB = 10**9
+SIZES = {Path("data/archives/a.zip"): 5 * GB, Path("data/shards/b"): 2 * GB}
+
+
+@pytest.mark.parametrize(
+    ("way", "one", "data", "cache"),
+    [("reflink", 7, 7, 0), ("hardlink", 7, 7, 0), ("symlink", 12, 5, 7), ("copy", 14, 7, 7)],
+)
+def test_each_disk_must_have_room_for_what_the_link_type_puts_there(
+    way: str, one: int, data: int, cache: int
+) -> None:
+    kept = Path("/cache")
+    (finding,) = disk.room(SIZES, way, kept, lambda _: Disk(1, one * GB))
+    _is(finding, "ok", f"{one}.0 GB free for data, /cache, work; {one}.0 GB more needed")
+    (finding,) = disk.room(SIZES, way, kept, lambda _: Disk(1, one * GB - GB // 2))
+    _is(finding, "problem", f"{one}.0 GB more needed", "free 500 MB there")
+    apart = disk.room(SIZES, way, kept, lambda path: Disk(2 if path == kept else 1, 6 * GB))
+    assert [found.status for found in apart] == ["ok" if need <= 6 else "problem" for need in (data, cache)]
+    _is(apart[1], apart[1].status, "6.0 GB free for /cache; " + ("7.0 GB more" if cache else "nothing more"))
+
+
+def test_a_work_folder_on_a_disk_of_its_own_holds_the_largest_output() -> None:
+    found = disk.room(SIZES, "hardlink", Path("/c"), lambda path: Disk(path == Path("work"), 8 * GB))
+    _is(found[0], "ok", "free for data, /c; 7.0 GB more needed")
+    _is(found[1], "ok", "8.0 GB free for work; 5.0 GB more needed")
+
+
+def test_an_unknown_size_is_a_warning_that_names_the_output() -> None:
+    found = disk.room({Path("data/a.zip"): None}, "hardlink", Path("/c"), lambda _: Disk(1, 0))
+    _is(found[0], "ok", "0 MB free for data, /c, work; nothing more needed")
+    _is(found[1], "warning", "how large these will be: data/a.zip", "see the dataset's page")
+
+
+# --- the machine -------------------------------------------------------------------------------------------
+
+
+def test_cores_are_those_that_affinity_and_control_groups_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 6, 7})
+    monkeypatch.setattr(dask.system, "cpu_count", lambda: 2)
+    assert machine.cores() == Finding("cores", "ok", "2, as many as a control group grants of 4")
+    monkeypatch.setattr(dask.system, "cpu_count", lambda: 4)
+    assert machine.cores() == Finding("cores", "ok", "4")
+
+
+@pytest.mark.parametrize(
+    ("cores", "limit", "status", "action"),
+    [(2, 3.1, "ok", ""), (2, 2.9, "warning", "batch_size"), (9, 3.5, "warning", "DASK_SCHEDULER_ADDRESS")],
+)
+def test_too_little_memory_is_a_warning(
+    cores: int, limit: float, status: str, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask.system, "cpu_count", lambda: cores)
+    monkeypatch.setattr(distributed.system, "memory_limit", lambda: round(limit * GB))
+    _is(machine.memory(), status, f"{limit} GB; resizing takes up to ", action)
+
+
+def test_a_named_cluster_must_answer_and_should_have_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    _is(machine.cluster(), "ok", "DASK_SCHEDULER_ADDRESS is not set")
+    with LocalCluster(
+        n_workers=0, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        monkeypatch.setenv(ADDRESS, cluster.scheduler_address)
+        _is(machine.cluster(), "warning", f"{cluster.scheduler_address}: 0 workers", "start `dask worker`")
+        cluster.scale(1)
+        cluster.wait_for_workers(1)
+        _is(machine.cluster(), "ok", ": 1 workers, ")
+    for address in ("tcp://127.0.0.1:1", "nonsense", "tls://127.0.0.1:1"):
+        monkeypatch.setattr(machine, "_ANSWER", 1)
+        monkeypatch.setenv(ADDRESS, address)
+        _is(machine.cluster(), "problem", f"={address}: no scheduler answers (", "or unset DASK_SCHEDULER_ADDRESS")
+
+
+def test_missing_loops_are_a_warning_with_their_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    _is(machine.loops(), "ok", "at hand")
+    monkeypatch.setattr(compiled, "load", lambda: compiled.Compiled(None, "ImportError: no llvmlite"))
+    _is(machine.loops(), "warning", "none (ImportError: no llvmlite): the same pixels", "run `uv sync`")
+
+
+@pytest.fixture
+def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """`python(does)` puts a program in Python's place that is waited for no longer than its sleep."""
+
+    def make(does: str) -> None:
+        program = tmp_path / "python"
+        program.write_text(f"#!/bin/sh\n{does}\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(program))
+        monkeypatch.setattr(machine, "_DEVICES", 1 if "sleep" in does else 60)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("does", "status", "found", "action"),
+    [
+        ("""echo noise; echo '["NVIDIA H200", "NVIDIA H200"]'""", "ok", "NVIDIA H200, NVIDIA H200", ""),
+        ("echo '[]'", "ok", "none: TensorFlow computes on the CPU", ""),
+        ("echo why >&2; echo 'ImportError: no' >&2; exit 1", "problem", "be imported: ImportError: no", "uv sync"),
+        ("exit 1", "problem", "cannot be imported: ?", "uv sync"),
+        ("kill -ILL $$", "problem", "crashed when it was imported: Illegal instruction", "AVX"),
+        ("exec sleep 60", "problem", "did not say within 1 s", "nvidia-smi"),
+    ],
+)
+def test_accelerators_are_those_that_tensorflow_sees_if_it_runs(
+    does: str, status: str, found: str, action: str, python: Callable[[str], None]
+) -> None:
+    python(does)
+    _is(machine.accelerators(Path("no driver")), status, found, action)
+
+
+def test_a_gpu_that_tensorflow_does_not_see_is_a_warning(tmp_path: Path, python: Callable[[str], None]) -> None:
+    (tmp_path / "gpus" / "0000:04:00.0").mkdir(parents=True)
+    python("echo '[]'")
+    _is(machine.accelerators(tmp_path / "gpus"), "warning", "does not see the 1 of NVIDIA's driver", "and-cuda")
