@@ -107,7 +107,6 @@ _MODEL = "experiments/small/model"
         (
             "datasets/films_32/sise",
             64,
-            "datasets.films_32.sise: unknown key; "
             "allowed here: source, size, method, shard_images, rejected_share",
         ),
         (
