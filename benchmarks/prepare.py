@@ -14,8 +14,8 @@ makes the pixels differs:
 - `inflate`: nothing but the inflating of the films' image data, which lie in memory.
 
 These run in seconds of CPU on one core. Then tasks of 256 films run on one and on two processes of a bare pool
-and on a local Dask cluster. `two_workers` is by the tasks' seconds of CPU: what two cores make in a second over what
-one makes. `two_workers_clock` and Dask's overhead are by the clock, in which the disk's flushes count too: leave the
+and on a local Dask cluster. `two_workers` is by the seconds of CPU of tasks: what two cores make in one over what
+one makes. `two_workers_clock` and Dask's overhead are by the clock, in which flushes to disk count too: leave the
 machine alone meanwhile. Dask's start is counted as a share of the full set of 112,120 films at the measured speed.
 
 Medians of at least nine rounds in turn, with 95 % intervals. Prints tables and, last, one line of JSON.

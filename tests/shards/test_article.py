@@ -76,6 +76,7 @@ def test_every_image_is_stretched_from_black_to_white(png, noise):
     assert (narrow.min(), narrow.max()) == (0, 255)
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("level", [0, 77, 255])
 @pytest.mark.parametrize(("colour", "channels"), [(0, ()), (2, (3,)), (6, (4,))])
 def test_a_constant_image_is_black(level, colour, channels, png):

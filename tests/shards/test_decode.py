@@ -189,7 +189,7 @@ def test_the_emptiest_jpeg_that_there_is_holds_what_it_claims(shape, progressive
 
 
 def test_a_jpeg_with_fill_bytes_and_comments_before_its_frame_is_read(jpeg):
-    comment = b"\xff\xff\xff\xfe\0\x10" + b"\xff\xc0\xff\xff" + bytes(10)
+    comment = b"\xff\xff\xfe\0\x10" + b"\xff\xc0\xff\xff" + bytes(10)
     assert np.array_equal(decode(jpeg[:2] + comment + jpeg[2:], 32).pixels, decode(jpeg, 32).pixels)
 
 

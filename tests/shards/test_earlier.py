@@ -174,7 +174,7 @@ def test_pixels_of_another_kind_are_not_taken(dataset, built, contents, new, fro
     assert from_nothing(**dataset) == increment
 
 
-@pytest.mark.parametrize("module", build._CODE)
+@pytest.mark.parametrize("module", ["area.py", "article.py", "decode.py", "kernels.py", "png.py", "shard.py"])
 def test_pixels_of_another_version_of_any_module_that_makes_them_are_not_taken(
     module, built, contents, new, monkeypatch
 ):

@@ -227,7 +227,7 @@ def _survive(campaign: Campaign, folder: Path, name: str, seed: int) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("victim", ["dvc", "download", "worker"])
 def test_whoever_is_killed_the_next_build_ends_in_the_bytes_of_an_undisturbed_one(campaign, tmp_path, victim):
     _survive(campaign, tmp_path, victim, seed=2018)
 
