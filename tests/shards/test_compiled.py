@@ -100,8 +100,10 @@ def test_who_comes_later_waits_for_nobody(copy):
     (lock,) = (copy / "__pycache__").glob("*.lock")
     with _start(_HOLD, str(lock)) as holder:
         assert holder.stdout.readline() == "held\n"
-        assert _found(_start(), copy)
-        holder.kill()
+        try:
+            assert _found(_start(), copy)
+        finally:
+            holder.kill()
 
 
 def test_another_version_of_the_loops_is_compiled_once_too(copy):
