@@ -130,6 +130,16 @@ def test_a_jpeg_is_read_within_what_its_compression_loses(channels, film):
     assert (decoded.width, decoded.height, decoded.channels) == (128, 128, channels)
 
 
+@pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_jpeg_is_shrunk_to_what_opencv_makes_of_it(channels, progressive, noise):
+    pixels = noise(45, 37) if channels == 1 else noise(45, 37, 3)
+    jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive])[1].tobytes()
+    full = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_UNCHANGED)
+    grey = full if channels == 1 else cv2.cvtColor(full, cv2.COLOR_BGR2GRAY)
+    assert _off(decode(jpeg, 16).pixels, cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA)) <= 1
+
+
 def test_a_jpeg_is_not_turned_by_what_its_camera_noted(film):
     pixels = film(height=64, width=128)
     jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()

@@ -6,6 +6,7 @@ import sys
 import zipfile
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 
 from glassbox.shards import build, shard
@@ -75,10 +76,8 @@ def test_a_worker_that_writes_large_images_or_the_articles_stays_below_400_mb(si
 def test_a_worker_that_copies_large_images_from_an_earlier_build_stays_below_400_mb(task, written, tmp_path):
     first = task(256, 1024)
     written(first)
-    made = [
-        image._replace(made=shard.Made(first.path.name, row, "0" * 64, 1024, 1024, 1))
-        for row, image in enumerate(first.images)
-    ]
+    rows = pq.read_table(first.table("index")).drop("image_id").to_pylist()
+    made = [image._replace(made=shard.Made(**row)) for image, row in zip(first.images, rows, strict=True)]
     copy = replace(
         first,
         images=tuple(made),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import pickle
 import platform
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -36,7 +37,8 @@ def load() -> Compiled:
     try:
         with _first_alone(Path(__file__).with_name("kernels.py")):
             return Compiled(importlib.import_module("glassbox.shards.kernels"))
-    except (ImportError, OSError, RuntimeError) as error:  # no Numba, no LLVM, no folder to keep the result in
+    # No Numba, no LLVM, no folder to keep the result in; or a result of which a power failure left a part.
+    except (ImportError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         return Compiled(None, f"{type(error).__name__}: {error}")
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from glassbox.sources.zip import Member
 
 #: `source_sha256` is of the image file: by it an image that did not change is known. The archive's CRC-32 would
-#: not do: a PNG ends each chunk with one of its own, which leaves 16 bits to that of the file.
+#: not do: a PNG ends each chunk with one of its own, which leaves 16 bits to that of a file with one data chunk.
 INDEX = pa.schema(
     [
         ("image_id", pa.string()),

@@ -168,7 +168,7 @@ def verify(path: Path, members: Sequence[Member], *, label: str) -> str:
     Returns:
         One SHA-256 for the names and contents of all members. Two zips of the same files share it although order,
         compression and dates, and so their bytes, differ. (The CRC-32 of the directory would not do: a PNG ends
-        each chunk with one of its own, which leaves 16 bits to that of the file.)
+        each chunk with one of its own, which leaves 16 bits to that of a file with one data chunk.)
 
     Raises:
         ArchiveError: A member is damaged; the first in the given order is named.
