@@ -14,9 +14,8 @@ makes the pixels differs:
 - `inflate`: nothing but the inflating of the films' image data, which lie in memory.
 
 These run in seconds of CPU on one core. Then tasks of 256 films run on one and on two processes of a bare pool
-and on a local Dask cluster. `two_workers` is by the seconds of CPU of tasks: what two cores make in one over what
-one makes. `two_workers_clock` and Dask's overhead are by the clock, in which flushes to disk count too: leave the
-machine alone meanwhile. Dask's start is counted as a share of the full set of 112,120 films at the measured speed.
+and on a local Dask cluster, in seconds of the clock: leave the machine alone meanwhile. Dask's start is counted as
+a share of the full set of 112,120 films at the measured speed.
 
 Medians of at least nine rounds in turn, with 95 % intervals. Prints tables and, last, one line of JSON.
 """
@@ -163,12 +162,10 @@ def _many_cores(films: Films, folder: Path, count: int, tasks: int) -> dict[str,
     ):
         started = time.perf_counter() - start
         with ProcessPoolExecutor(1, spawn) as one, ProcessPoolExecutor(2, spawn) as two:
-            of_one: list[float] = []
-            of_two: list[float] = []
             seconds = rounds(
                 {
-                    "one process": lambda: of_one.append(sum(one.map(_cpu_seconds, work))),
-                    "two processes": lambda: of_two.append(sum(two.map(_cpu_seconds, work))),
+                    "one process": lambda: list(one.map(write, work)),
+                    "two processes": lambda: list(two.map(write, work)),
                     "Dask, two workers": lambda: wait(client.map(write, work, pure=False)),
                 },
                 count,
@@ -176,11 +173,7 @@ def _many_cores(films: Films, folder: Path, count: int, tasks: int) -> dict[str,
             )
     full = FULL / (TASK * tasks) * median(seconds["two processes"])
     steady = ratio(seconds["Dask, two workers"], seconds["two processes"])
-    ratios = {
-        # The first is the round that is not measured.
-        "two_workers": ratio([2 * taken for taken in of_one[1:]], of_two[1:]),
-        "two_workers_clock": ratio(seconds["one process"], seconds["two processes"]),
-    }
+    ratios = {"two_workers": ratio(seconds["one process"], seconds["two processes"])}
     overhead = Ratio(*(round(value - 1 + started / full, 4) for value in steady))
     print(f"\n{tasks} tasks of {TASK} films, {count} rounds")
     for name, taken in seconds.items():
@@ -188,12 +181,6 @@ def _many_cores(films: Films, folder: Path, count: int, tasks: int) -> dict[str,
     _print(ratios | {"dask_steady": steady, "dask_overhead": overhead})
     print(f"Dask starts in {started:.1f} s, {started / full:.2%} of the full set's {full:.0f} s")
     return _flat(ratios | {"dask_overhead": overhead}) | {"dask_start_seconds": round(started, 2)}
-
-
-def _cpu_seconds(task: Task) -> float:
-    start = time.process_time()
-    write(task)
-    return time.process_time() - start
 
 
 def _memory(films: Films, folder: Path) -> dict[str, float]:
