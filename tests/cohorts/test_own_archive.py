@@ -4,7 +4,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from pipeline_copy import ROOT, copy_pipeline
 
 from glassbox.sources import png
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "own_archive.md").read_text()
 PATIENTS = 60
 
@@ -44,10 +43,7 @@ def _rows() -> pd.DataFrame:
 def project(tmp_path_factory):
     """A copy of this project in which the page was followed."""
     root = tmp_path_factory.mktemp("project")
-    for folder in ("src", "stages", "conf"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("dvc.yaml", "environment.yaml", ".dvcignore", ".gitignore"):
-        shutil.copy(ROOT / file, root / file)
+    copy_pipeline(root)
     (root / "src/glassbox/cohorts/clinic.py").write_text(_block("python"))
     (root / "conf/profile/clinic.yaml").write_text(_block("yaml"))
     (root / "archives").mkdir()

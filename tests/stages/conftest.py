@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,8 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-ROOT = Path(__file__).resolve().parents[2]
+from pipeline_copy import ROOT, copy_pipeline
 
 # Runs at the start of every Python process of the project: writes down, at its end, what it imported of us.
 _SPY = """
@@ -85,10 +83,7 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The project, built."""
     root = tmp_path_factory.mktemp("project")
-    for folder in ("src", "stages", "conf"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("*.pyc"))
-    for file in ("dvc.yaml", "environment.yaml", ".dvcignore", ".gitignore"):
-        shutil.copy(ROOT / file, root / file)
+    copy_pipeline(root)
     spy = tmp_path_factory.mktemp("spy")
     (spy / "sitecustomize.py").write_text(_SPY)
     (spy / "imports").mkdir()

@@ -23,6 +23,7 @@ import loopback_kaggle as kaggle
 import psutil
 import pytest
 import yaml
+from pipeline_copy import ROOT, copy_pipeline
 
 from glassbox.params import PhantomSource
 from glassbox.sources import phantom
@@ -30,7 +31,6 @@ from glassbox.sources import phantom
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).resolve().parents[2]
 TARGET = "resize@small"
 VICTIMS = ("dvc", "download", "resize", "worker", "scheduler")
 #: Seconds for which anything is waited for.
@@ -100,10 +100,7 @@ class _Always(list):
 
 def _template(root: Path, environment: dict[str, str]) -> Path:
     root.mkdir()
-    for folder in ("src", "stages", "conf"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("*.pyc"))
-    for file in ("dvc.yaml", "environment.yaml", ".dvcignore", ".gitignore"):
-        shutil.copy(ROOT / file, root / file)
+    copy_pipeline(root)
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params |= {name: {} for name in ("splits", "weights", "experiments")}
     params["profile"] = "kills"

@@ -24,6 +24,7 @@ from glassbox.shards import earlier
 from glassbox.shards.cluster import ClusterError, connected
 from glassbox.shards.shard import INDEX, REJECTED, Task, write
 from glassbox.sources import index as members
+from glassbox.sources import record
 
 if TYPE_CHECKING:
     from glassbox.params import Dataset, Params
@@ -70,7 +71,7 @@ def build(params: Params, dataset: str) -> None:
 
 def _origin(settings: Dataset) -> dict[str, Any]:
     """What shards are made from; it lies beside them, so that a model can name its archive."""
-    source = json.loads((layout.METRICS / "sources" / f"{settings.source}.json").read_text())
+    source = json.loads(record.place(settings.source).read_text())
     return {
         "source": settings.source,
         "archive_sha256": source["sha256"],

@@ -7,16 +7,16 @@ module: what happened is said in our own words, and raised outside of handlers, 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from glassbox.errors import ArchiveError
+from glassbox.sources import record
 from glassbox.sources.client import client
 from glassbox.sources.patience import Interruption, Patience, patiently
 from glassbox.sources.transfer import RangeRefused
@@ -62,14 +62,14 @@ def _ways() -> list[str]:
         folder = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "kaggle"
     values = dict.fromkeys(("username", "key"), "")
     places = dict.fromkeys(values, f"kaggle.json in {folder}")
-    values |= {name: value for name, value in _json(folder / "kaggle.json").items() if name in values}
+    values |= {name: value for name, value in record.read(folder / "kaggle.json").items() if name in values}
     for name in values:
         # An empty variable hides the file's value, too.
         if (variable := f"KAGGLE_{name.upper()}") in os.environ:
             values[name], places[name] = os.environ[variable], variable
     if all(values.values()):
         ways.append(" and ".join(dict.fromkeys(places.values())))
-    if _json(home / ".kaggle" / "credentials.json").get("refresh_token"):
+    if record.read(home / ".kaggle" / "credentials.json").get("refresh_token"):
         ways.append(f"credentials.json in {home / '.kaggle'}")
     return ways
 
@@ -92,14 +92,6 @@ def _token(home: Path) -> str | None:
         f"a token in {home / '.kaggle' / 'access_token'}, readable by you alone",
         "put it there and unset KAGGLE_API_TOKEN",
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 class Dataset:

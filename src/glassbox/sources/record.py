@@ -44,7 +44,7 @@ def describe(
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A record, or an empty one where there is none that can be read."""
+    """A record, or any other object in JSON; an empty one where there is none that can be read."""
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):
