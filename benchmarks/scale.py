@@ -104,7 +104,7 @@ def _params(archive: Path) -> dict[str, object]:
     split = {
         "source": "films",
         "dataset": "films_16",
-        "labels": {"positive": "Infiltration", "negative": "rest"},
+        "labels": {"task": "binary", "positive": "Infiltration", "negative": "rest"},
         "official_test": True,
         "validation": 0.1,
         "balance": "largest",
@@ -115,6 +115,8 @@ def _params(archive: Path) -> dict[str, object]:
         "sources": {"films": source},
         "datasets": {"films_16": {"source": "films", "size": 16}},
         "splits": {"infiltration": split},
+        "grids": {},
+        "rows": {},
         "weights": {},
         "experiments": {},
     }

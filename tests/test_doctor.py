@@ -131,7 +131,7 @@ def test_a_problem_ends_with_status_1_and_leaves_stdout_to_json(clone: Path) -> 
 
 
 @pytest.mark.usefixtures("without_tensorflow")
-def test_the_published_profile_needs_credentials_and_64_gb(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_published_profile_needs_credentials_and_70_gb(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 10**12, 10**10))
     profiles.use("paper", [])
     result = CliRunner().invoke(cli.main, ["doctor"])
@@ -142,9 +142,9 @@ def test_the_published_profile_needs_credentials_and_64_gb(monkeypatch: pytest.M
     assert rows[at].split(maxsplit=3)[::3] == ["problem", "none, and nih, pneumonia must be fetched"]
     assert rows[at + 1].strip().startswith("next: make a token at https://www.kaggle.com/settings/api")
     assert any("kaggle:nih-chest-xrays/data version 3, 45.0 GB" in row for row in rows)
-    # 45 GB + 2.46 GB, and 112,120 x 384^2 + 5,856 x 224^2 bytes of shards.
-    assert any("10.0 GB free for data, .dvc/cache/files/md5, work; 64.3 GB more needed" in row for row in rows)
-    assert any("next: free 54.3 GB there, or use a larger disk" in row for row in rows)
+    # 45 GB + 2.46 GB, and 112,120 x (384^2 + 224^2) + 5,856 x 224^2 bytes of shards.
+    assert any("10.0 GB free for data, .dvc/cache/files/md5, work; 69.9 GB more needed" in row for row in rows)
+    assert any("next: free 59.9 GB there, or use a larger disk" in row for row in rows)
 
 
 # --- the project -------------------------------------------------------------------------------------------
@@ -352,13 +352,24 @@ def test_weights_from_elsewhere_are_there_or_said_to_be_missing(tmp_path: Path) 
     profiles.use("paper", [])
     params = load(Path("params.yaml"))
     _write(str(tmp_path / "home/.keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"), "weights")
-    cached, fetched = inputs.weights(params)
-    _is(cached, "ok", "home/.keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5 is there")
-    _is(fetched, "ok", "to be fetched by Keras, 95 MB")
+    found = {finding.name: finding for finding in inputs.weights(params)}
+    vgg16 = "home/.keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    _is(found["weights.imagenet_vgg16"], "ok", f"{vgg16} is there")
+    for name, megabytes in (("resnet50", 95), ("resnet50_top", 103), ("inceptionv3", 88)):
+        _is(found[f"weights.imagenet_{name}"], "ok", f"to be fetched by Keras, {megabytes} MB")
     _write("data/weights/imagenet_resnet50/backbone.weights.h5", "weights")
-    _is(inputs.weights(params)[1], "ok", "data/weights/imagenet_resnet50/backbone.weights.h5 is there")
+    _is(
+        next(finding for finding in inputs.weights(params) if finding.name == "weights.imagenet_resnet50"),
+        "ok",
+        "data/weights/imagenet_resnet50/backbone.weights.h5 is there",
+    )
     own = {"kind": "file", "backbone": "compact", "path": "own.weights.h5", "sha256": "0" * 64}
-    values = yaml.safe_load(Path("params.yaml").read_text()) | {"experiments": {}, "weights": {"own": own}}
+    values = yaml.safe_load(Path("params.yaml").read_text()) | {
+        "experiments": {},
+        "grids": {},
+        "rows": {},
+        "weights": {"own": own},
+    }
     _is(inputs.weights(parse(values, ""))[0], "problem", "no file own.weights.h5", "correct weights.own.path")
     _write("own.weights.h5", "weights")
     _is(inputs.weights(parse(values, ""))[0], "ok", "own.weights.h5: 0 MB")

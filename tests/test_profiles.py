@@ -1,11 +1,15 @@
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from glassbox import params, profiles
+from glassbox.cohorts import nih
 from glassbox.errors import ParamsError
+from glassbox.selection import split
+from glassbox.sources import films
 
 ROOT = Path(__file__).parents[1]
 PROFILES = sorted(path.stem for path in (ROOT / "conf" / "profile").glob("*.yaml"))
@@ -80,6 +84,96 @@ def test_a_single_zip_of_the_local_profile_can_lie_elsewhere(project: Path) -> N
     sources = _params().sources
     assert str(sources["nih_64px"].path) == "/disk/b.zip"
     assert str(sources["nih_1024px"].path) == "archives/nih-1024px-24.zip"
+
+
+def test_the_pneumonia_systems_of_the_local_profile_take_the_size_that_a_gpu_can_afford(project: Path) -> None:
+    profiles.use(
+        "local", ["datasets.pneumonia_128.size=224", "experiments.pneumonia_resnet50.fine_tune.epochs=30"]
+    )
+    parsed = _params()
+    experiment = parsed.experiments["pneumonia_resnet50"]
+    assert parsed.datasets[experiment.dataset].size == 224
+    assert experiment.fine_tune.epochs == 30
+
+
+@pytest.mark.parametrize(
+    ("value", "freeze"),
+    [
+        ("everything", "everything"),
+        ("{first: 7}", params.FirstLayers(first=7)),
+        ("all_but_batch_normalisation", "all_but_batch_normalisation"),
+    ],
+)
+def test_what_is_frozen_can_be_overridden_whatever_the_recipe_froze(
+    value: str, freeze: object, project: Path
+) -> None:
+    profiles.use("paper", [f"experiments.infiltration_vgg16.fine_tune.freeze={value}"])
+    assert _params().experiments["infiltration_vgg16"].fine_tune.freeze == freeze
+
+
+def test_the_films_of_smoke_show_every_label_to_train_on_and_to_test(project: Path) -> None:
+    profiles.use("smoke", [])
+    parsed = _params()
+    source = parsed.sources["phantom"]
+    assert isinstance(source, params.PhantomSource)
+    rows = pd.DataFrame(
+        {
+            "image_id": film.image_id,
+            "patient_id": str(film.patient),
+            "findings": list(film.findings) or [nih.VOCABULARY.absence],
+            "sex": film.sex,
+            "official_split": film.official_split,
+        }
+        for film in films.cohort(source)
+    )
+    # As many as two cores train, test and explain in minutes.
+    assert len(rows) < 400
+    for name, settings in parsed.splits.items():
+        selected = split.select(rows, settings, nih.VOCABULARY, f"splits.{name}")
+        labels = [column for column in selected if column.startswith("label_")]
+        assert len(labels) == (2 if settings.labels.task == "binary" else 15)
+        shown = selected.groupby("fold")[labels].sum()
+        assert shown.loc[["train", "test"]].min(axis=None) > 0, name
+
+
+def test_the_leaking_split_draws_the_12_000_rows_of_the_article_and_tests_on_2_000(project: Path) -> None:
+    profiles.use("paper", [])
+    rows = pd.DataFrame(
+        {
+            "image_id": f"{image:05}.png",
+            "patient_id": str(image // 3),
+            "findings": ["Infiltration" if image % 2 else "No Finding"],
+            "sex": "FM"[image % 5 % 2],
+            "official_split": "train_val",
+        }
+        for image in range(9_000)
+    )
+    selected = split.select(rows, _params().splits["infiltration_leaking"], nih.VOCABULARY, "splits.x")
+    assert selected.groupby("fold")["draws"].sum().to_dict() == {
+        "train": 10_000,
+        "validation": 2_000,
+        "test": 2_000,
+    }
+
+
+def test_the_transfer_split_leaves_the_5_000_films_that_its_largest_cells_train_on(project: Path) -> None:
+    profiles.use("paper", [])
+    parsed = _params()
+    source = params.PhantomSource(kind="phantom", layout="nih", seed=1, patients=8_000, size=64)
+    rows = pd.DataFrame(
+        {
+            "image_id": film.image_id,
+            "patient_id": str(film.patient),
+            "findings": list(film.findings) or [nih.VOCABULARY.absence],
+            "sex": film.sex,
+            "official_split": film.official_split,
+        }
+        for film in films.cohort(source)
+    )
+    selected = split.select(rows, parsed.splits["nih_transfer"], nih.VOCABULARY, "splits.x")
+    largest = max(row.images for row in parsed.rows.values())
+    assert largest == 5_000
+    assert largest <= (selected["fold"] == "train").sum() < 1.05 * largest
 
 
 # --- refusals ----------------------------------------------------------------------------------------------

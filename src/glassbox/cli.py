@@ -40,6 +40,21 @@ def use(profile: str, overrides: tuple[str, ...]) -> None:
 
 
 @main.command()
+@click.argument("experiment")
+@click.argument("draws", nargs=-1, required=True, metavar="KEY=LOW..HIGH|KEY=VALUE,VALUE...")
+@click.option("--trials", default=8, show_default=True, type=click.IntRange(1), help="How many to draw.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of the draws.")
+def sweep(experiment: str, draws: tuple[str, ...], trials: int, seed: int) -> None:
+    """Queue a random search over parameters of EXPERIMENT; then run `dvc queue start`."""
+    from glassbox import sweeps
+
+    for trial in sweeps.queue(
+        layout.PARAMS, experiment, [sweeps.Draw.of(draw) for draw in draws], count=trials, seed=seed
+    ):
+        click.echo(", ".join(f"{place.rpartition('.')[2]} {value}" for place, value in trial.items()))
+
+
+@main.command()
 def track() -> None:
     """Make MLflow say what is on disk: for a fresh clone or a lost store. Running it again changes nothing."""
     from glassbox.params import load

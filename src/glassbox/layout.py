@@ -11,7 +11,7 @@ REPORTS = Path("reports")
 WORK = Path("work")
 
 #: Folders of `metrics/` that hold no experiment.
-METRICS_OF_DATA = ("sources", "catalogs", "splits")
+METRICS_OF_DATA = ("sources", "catalogs", "splits", "grids")
 #: The weights of a backbone, in Keras' format; or an empty file that says that random ones are meant, not that
 #: some were lost.
 WEIGHTS, NO_WEIGHTS = "backbone.weights.h5", "none"
@@ -55,6 +55,16 @@ def split(name: str) -> Path:
 def weights(name: str) -> Path:
     """The folder of initial weights: `WEIGHTS` or `NO_WEIGHTS`."""
     return DATA / "weights" / name
+
+
+def row(grid: str, name: str) -> Path:
+    """The table of the trained cells in one row of a grid (CSV)."""
+    return DATA / "grids" / grid / f"{name}.csv"
+
+
+def choices(grid: str) -> Path:
+    """The best cells of a grid, the best first (JSON)."""
+    return DATA / "choices" / f"{grid}.json"
 
 
 def models(experiment: str) -> Path:

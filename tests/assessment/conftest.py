@@ -12,6 +12,29 @@ from glassbox import layout, params
 from glassbox.assessment.predictions import Predictions
 
 CLASSES = ("No Finding", "Infiltration")
+#: NIH's fifteen: the absence of findings, then the findings.
+MANY = (
+    "No Finding",
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Effusion",
+    "Emphysema",
+    "Fibrosis",
+    "Hernia",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pleural_Thickening",
+    "Pneumonia",
+    "Pneumothorax",
+)
+TASKS = {
+    "binary": {"task": "binary", "positive": "Infiltration"},
+    "single_label": {"task": "single_label", "several": "first"},
+    "multi_label": {"task": "multi_label"},
+}
 HISTORY = """\
 epoch,phase,loss,accuracy,val_loss,val_accuracy,val_roc_auc,learning_rate
 0,warm_start,0.70,0.52,0.69,0.55,0.60,0.001
@@ -20,18 +43,19 @@ epoch,phase,loss,accuracy,val_loss,val_accuracy,val_roc_auc,learning_rate
 """
 
 
-def experiment(**changes):
-    """The parameters of one experiment."""
+def parameters(task="binary", **changes):
+    """Parameters of one experiment, `compact`, whose split asks for `task`."""
+    loss = "binary_crossentropy" if task == "multi_label" else "categorical_crossentropy"
     phase = {
         "epochs": 1,
-        "freeze": "backbone",
+        "freeze": "everything",
         "optimizer": {"name": "adam", "learning_rate": 0.001},
-        "loss": "categorical_crossentropy",
+        "loss": loss,
     }
-    return {
+    experiment = {
         "title": "A compact network",
         "dataset": "films-64",
-        "split": "infiltration",
+        "split": "findings",
         "weights": "none",
         "model": {"backbone": "compact", "normalise": "minmax"},
         "augmentation": {"horizontal_flip": True},
@@ -40,7 +64,28 @@ def experiment(**changes):
         "fine_tune": phase,
         "evaluation": {"resamples": 200, "seed": 5},
         "published": {"source": "nobody", "scores": {}},
-    } | changes
+    }
+    return params.parse(
+        {
+            "profile": "test",
+            "sources": {"films": {"kind": "phantom", "layout": "nih", "seed": 1, "patients": 50, "size": 64}},
+            "datasets": {"films-64": {"source": "films", "size": 64}},
+            "splits": {
+                "findings": {
+                    "source": "films",
+                    "dataset": "films-64",
+                    "labels": TASKS[task],
+                    "official_test": True,
+                    "validation": 0.1,
+                    "balance": "none",
+                    "seed": 3,
+                }
+            },
+            "weights": {"none": {"kind": "none"}},
+            "experiments": {"compact": experiment | changes},
+        },
+        "params.yaml",
+    )
 
 
 def evaluation(**changes):
@@ -49,7 +94,7 @@ def evaluation(**changes):
 
 
 def predicted(images=300, patients=60, signal=1.0, seed=0, digits=2):
-    """Predictions in which positives score `signal` higher than negatives, in standard deviations.
+    """Binary predictions in which positives score `signal` higher than negatives, in standard deviations.
 
     Scores have few digits, so that there are ties, and the films of a patient resemble each other.
     """
@@ -59,13 +104,50 @@ def predicted(images=300, patients=60, signal=1.0, seed=0, digits=2):
     positive = np.where(generator.random(images) < 0.8, sick[belongs], generator.random(images) < 0.4)
     noise = generator.normal(size=patients)[belongs] + generator.normal(size=images)
     score = (1 / (1 + np.exp(-(noise + signal * (positive - 0.5))))).round(digits).astype(np.float32)
+    return binary(positive, np.column_stack([1 - score, score]), belongs)
+
+
+def predicted_many(task, images=600, patients=120, signal=1.0, seed=0):
+    """Predictions over many classes, the later the rarer, in which a class scores higher where it is.
+
+    The last class is that of no image.
+    """
+    generator = np.random.default_rng(seed)
+    belongs = np.concatenate([np.arange(patients), generator.integers(patients, size=images - patients)])
+    rarity = 1 / np.arange(1, len(MANY) + 1)
+    rarity[-1] = 0
+    if task == "single_label":
+        truth = generator.choice(len(MANY), size=images, p=rarity / rarity.sum())
+        labels = np.equal(truth[:, None], np.arange(len(MANY)))
+    else:
+        labels = generator.random((images, len(MANY))) < 0.6 * rarity
+    logits = generator.normal(size=labels.shape) + signal * labels + np.log(rarity + 0.01)
+    odds = np.exp(logits)
+    probabilities = odds / odds.sum(axis=1, keepdims=True) if task == "single_label" else odds / (1 + odds)
+    return Predictions(task, MANY, names(images), belongs, labels, probabilities.round(3).astype(np.float32))
+
+
+def of_task(task, **options):
+    """Predictions of any task."""
+    return predicted(**options) if task == "binary" else predicted_many(task, **options)
+
+
+def binary(positive, probabilities, patients=None):
+    """Binary predictions from what is positive and the probabilities of both classes; each image of a patient."""
+    positive = np.asarray(positive, dtype=bool)
     return Predictions(
+        task="binary",
         classes=CLASSES,
-        images=np.array([f"{image:08d}_000.png" for image in range(images)]),
-        patients=belongs,
-        truth=positive.astype(np.int64),
-        probabilities=np.column_stack([1 - score, score]),
+        images=names(len(positive)),
+        patients=np.arange(len(positive)) if patients is None else patients,
+        labels=np.column_stack([~positive, positive]),
+        probabilities=np.asarray(probabilities, dtype=np.float32),
     )
+
+
+def names(images):
+    """Identifiers of so many images."""
+    return np.array([f"{image:08d}_000.png" for image in range(images)])
 
 
 def columns(predictions):
@@ -75,10 +157,16 @@ def columns(predictions):
         "patient_id": np.array([f"{patient:05d}" for patient in predictions.patients]),
     }
     for position, name in enumerate(predictions.classes):
-        named[f"label_{name}"] = (predictions.truth == position).astype(np.uint8)
+        named[f"label_{name}"] = predictions.labels[:, position].astype(np.uint8)
     for position, name in enumerate(predictions.classes):
         named[f"probability_{name}"] = predictions.probabilities[:, position]
     return named
+
+
+def predict(task):
+    """Writes the predictions of the experiment `compact` for a task, better ones of the clean variant."""
+    for signal, variant in ((2.0, "test_clean"), (1.0, "test_augmented")):
+        write(layout.predictions("compact") / f"{variant}.parquet", columns(of_task(task, signal=signal)))
 
 
 def write(path, named):
@@ -93,25 +181,27 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def make(parameters):
+def make():
     """What tests make: `make.predicted(...)`, `make.parameters(...)` and the other functions above."""
     return SimpleNamespace(
+        binary=binary,
         columns=columns,
         contents=contents,
         evaluation=evaluation,
-        experiment=experiment,
+        of_task=of_task,
         parameters=parameters,
+        predict=predict,
         predicted=predicted,
+        predicted_many=predicted_many,
         write=write,
     )
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project in which the experiment `compact` is ready to be evaluated."""
+    """A project in which the experiment `compact`, a binary one, is ready to be evaluated."""
     monkeypatch.chdir(tmp_path)
-    for signal, variant in ((2.0, "test_clean"), (1.0, "test_augmented")):
-        write(layout.predictions("compact") / f"{variant}.parquet", columns(predicted(signal=signal)))
+    predict("binary")
     layout.models("compact").mkdir(parents=True)
     (layout.models("compact") / "history.csv").write_text(HISTORY)
     return tmp_path

@@ -15,12 +15,20 @@ from glassbox.assessment.evaluate import evaluate
 from glassbox.errors import ReportError
 
 STAGE = Path(__file__).parents[2] / "stages" / "evaluate.py"
-FILES = ["confusion.csv", "confusion.png", "curves.png", "roc.csv", "roc.png", "scores.json"]
+FILES = [
+    "confusion.csv",
+    "confusion.png",
+    "curves.png",
+    "roc.csv",
+    "roc.png",
+    "scores.json",
+    "validation.json",
+]
 
 
 @pytest.fixture
 def params(make):
-    return make.parameters(compact=make.experiment())
+    return make.parameters()
 
 
 def measured():
@@ -35,6 +43,30 @@ def test_evaluate_writes_scores_tables_and_figures(project, params, make):
     assert all(b"\r" not in content for name, content in files.items() if not name.endswith("png"))
     assert list(measured()) == ["test_clean", "test_augmented"]
     assert measured()["test_clean"]["roc_auc"] > measured()["test_augmented"]["roc_auc"]
+
+
+@pytest.mark.parametrize("task", ["single_label", "multi_label"])
+def test_a_question_of_many_classes_is_evaluated_to_the_same_files(project, make, task):
+    make.predict(task)
+    evaluate(make.parameters(task), "compact")
+    files = make.contents(layout.metrics("compact"))
+    assert list(files) == FILES
+    assert next(iter(measured()["test_clean"]["classes"])) == "No Finding"
+    assert len(measured()["test_clean"]["classes"]) == 15
+    assert measured()["test_clean"]["classes"]["Pneumothorax"]["roc_auc"] is None
+    assert measured()["test_clean"]["roc_auc"] > measured()["test_augmented"]["roc_auc"]
+    evaluate(make.parameters(task), "compact")
+    assert make.contents(layout.metrics("compact")) == files
+
+
+def test_the_split_says_what_was_asked(project, make):
+    make.predict("single_label")
+    evaluate(make.parameters("multi_label"), "compact")
+    sigmoids = measured()["test_clean"]["accuracy"]
+    evaluate(make.parameters("single_label"), "compact")
+    assert measured()["test_clean"]["accuracy"] < sigmoids
+    with pytest.raises(ReportError, match="asks for binary"):
+        evaluate(make.parameters("binary"), "compact")
 
 
 def test_two_runs_give_the_same_bytes(project, params, make, monkeypatch):
@@ -99,6 +131,16 @@ def test_an_untrained_model_has_curves_that_say_so(project, params):
     history.write_text(history.read_text().splitlines(keepends=True)[0])
     evaluate(params, "compact")
     assert (layout.metrics("compact") / "curves.png").stat().st_size > 1000
+
+
+def test_variants_of_other_combinations_of_labels_are_refused(project, make):
+    make.predict("multi_label")
+    path = layout.predictions("compact") / "test_augmented.parquet"
+    columns = make.columns(make.of_task("multi_label"))
+    columns["label_Hernia"][5] ^= 1
+    make.write(path, columns)
+    with pytest.raises(ReportError, match="test_augmented has other images"):
+        evaluate(make.parameters("multi_label"), "compact")
 
 
 def other_patient(columns):

@@ -6,13 +6,34 @@ from glassbox.assessment.intervals import CHUNK, Resamples, WeightedAuc, bootstr
 from glassbox.assessment.predictions import Predictions
 
 
-def test_intervals_are_those_of_a_naive_bootstrap_with_the_same_draws(make):
-    predictions, evaluation = make.predicted(), make.evaluation()
+def naive_area(predictions, drawn):
+    """The mean over the classes that some of the drawn images have and others have not."""
+    positions = [1] if predictions.task == "binary" else range(len(predictions.classes))
+    labels, probabilities = predictions.labels[drawn], predictions.probabilities[drawn]
+    return np.mean(
+        [
+            metrics.roc_auc_score(labels[:, position], probabilities[:, position])
+            for position in positions
+            if len(np.unique(labels[:, position])) == 2
+        ]
+    )
+
+
+def naive_accuracy(predictions, drawn):
+    labels, probabilities = predictions.labels[drawn], predictions.probabilities[drawn]
+    if predictions.task == "multi_label":
+        return np.mean((probabilities > 0.5) == labels)
+    return metrics.accuracy_score(labels.argmax(axis=1), probabilities.argmax(axis=1))
+
+
+@pytest.mark.parametrize("task", ["binary", "single_label", "multi_label"])
+def test_intervals_are_those_of_a_naive_bootstrap_with_the_same_draws(make, task):
+    predictions, evaluation = make.of_task(task, images=200, patients=60), make.evaluation(resamples=100)
     areas, accuracies = [], []
     for times in (row for rows in Resamples(predictions, evaluation) for row in rows):
-        drawn = np.repeat(np.arange(len(predictions.truth)), times[predictions.patients])
-        areas.append(metrics.roc_auc_score(predictions.positive[drawn], predictions.score[drawn]))
-        accuracies.append(metrics.accuracy_score(predictions.truth[drawn], predictions.decision[drawn]))
+        drawn = np.repeat(np.arange(len(predictions.images)), times[predictions.patients])
+        areas.append(naive_area(predictions, drawn))
+        accuracies.append(naive_accuracy(predictions, drawn))
     intervals = bootstrap(predictions, evaluation)
     assert len(areas) == evaluation.resamples
     np.testing.assert_allclose(intervals.roc_auc, np.quantile(areas, (0.025, 0.975)), rtol=1e-12)
@@ -21,9 +42,10 @@ def test_intervals_are_those_of_a_naive_bootstrap_with_the_same_draws(make):
 
 def test_the_weighted_area_counts_ties_half(make):
     predictions = make.predicted(digits=1)
-    area = WeightedAuc(predictions.score, predictions.positive)(np.ones((1, 300), dtype=np.int64))
-    assert len(np.unique(predictions.score)) < 12
-    assert area[0] == pytest.approx(metrics.roc_auc_score(predictions.positive, predictions.score), abs=1e-12)
+    score, positive = predictions.probabilities[:, 1], predictions.labels[:, 1]
+    area = WeightedAuc(score, positive)(np.ones((1, 300), dtype=np.int64))
+    assert len(np.unique(score)) < 12
+    assert area[0] == pytest.approx(metrics.roc_auc_score(positive, score), abs=1e-12)
 
 
 def test_a_resample_draws_as_many_patients_as_there_are(make):
@@ -41,13 +63,7 @@ def test_variants_of_one_test_set_get_the_same_draws(make):
 
 
 def test_resamples_of_one_class_are_drawn_again_and_counted(make):
-    few = Predictions(
-        classes=("No Finding", "Infiltration"),
-        images=np.array(["a", "b", "c"]),
-        patients=np.array([0, 1, 2]),
-        truth=np.array([0, 0, 1]),
-        probabilities=np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]], dtype=np.float32),
-    )
+    few = make.binary([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]])
     evaluation = make.evaluation(resamples=1000)
     resamples = Resamples(few, evaluation)
     times = np.concatenate(list(resamples))
@@ -59,14 +75,42 @@ def test_resamples_of_one_class_are_drawn_again_and_counted(make):
     assert resamples.redrawn == pytest.approx(500, abs=100)
 
 
+def test_a_resample_without_one_side_of_a_class_leaves_that_class_out_and_stays(make):
+    # The one patient with the last class is missing from a third of all draws; the others keep their areas.
+    labels = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]], dtype=bool)
+    predictions = Predictions(
+        task="multi_label",
+        classes=("No Finding", "Effusion", "Mass"),
+        images=np.array(list("abcde")),
+        patients=np.arange(5),
+        labels=labels,
+        # Every class but the last is told apart without a mistake.
+        probabilities=np.where(labels, 0.9, 0.1).astype(np.float32) * [1, 1, 0],
+    )
+    resamples = Resamples(predictions, make.evaluation(resamples=1000))
+    times = np.concatenate(list(resamples))
+    assert (times[:, 4] == 0).mean() == pytest.approx(0.8**5, abs=0.05)
+    # Only draws of patients who all have the same labels, 2.08 %, have no class with both sides.
+    assert resamples.redrawn == pytest.approx(21, abs=15)
+    # With the last class, whose area is 0.5, and one of the others; and without it.
+    assert bootstrap(predictions, make.evaluation(resamples=1000)).roc_auc == (0.75, 1.0)
+
+
+def test_two_classes_get_the_same_draws_whether_they_are_asked_as_binary_or_as_single_label(make):
+    binary = make.predicted(images=30, patients=6)
+    single = Predictions(
+        "single_label", binary.classes, binary.images, binary.patients, binary.labels, binary.probabilities
+    )
+    first, second = (np.concatenate(list(Resamples(each, make.evaluation()))) for each in (binary, single))
+    np.testing.assert_array_equal(first, second)
+
+
 def test_films_of_one_patient_are_drawn_together(make):
     predictions = make.predicted(images=60, patients=60, seed=3)
-    copies = Predictions(
-        classes=predictions.classes,
-        images=np.repeat(predictions.images, 10),
-        patients=np.repeat(predictions.patients, 10),
-        truth=np.repeat(predictions.truth, 10),
-        probabilities=np.repeat(predictions.probabilities, 10, axis=0),
+    copies = make.binary(
+        np.repeat(predictions.labels[:, 1], 10),
+        np.repeat(predictions.probabilities, 10, axis=0),
+        np.repeat(predictions.patients, 10),
     )
     # Ten copies of a film add nothing; a bootstrap over images would take them for ten times the evidence.
     assert bootstrap(copies, make.evaluation()) == bootstrap(predictions, make.evaluation())
@@ -75,7 +119,7 @@ def test_films_of_one_patient_are_drawn_together(make):
 def test_intervals_cover_the_truth_about_as_often_as_they_promise(make):
     # Over test sets that are drawn again and again, the area over a very large one stands for the truth.
     large = make.predicted(images=60_000, patients=15_000, seed=1000, digits=6)
-    truth = metrics.roc_auc_score(large.positive, large.score)
+    truth = metrics.roc_auc_score(large.labels[:, 1], large.probabilities[:, 1])
     evaluation = make.evaluation(resamples=200, confidence=0.9)
     intervals = [
         bootstrap(make.predicted(images=400, patients=100, seed=seed, digits=6), evaluation).roc_auc
@@ -89,13 +133,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_promise(make):
 def test_a_bootstrap_over_images_would_promise_too_much(make):
     # The oracle of the test above: the same films, each of a patient of its own.
     predictions = make.predicted(images=400, patients=40)
-    as_images = Predictions(
-        predictions.classes,
-        predictions.images,
-        np.arange(400),
-        predictions.truth,
-        predictions.probabilities,
-    )
+    as_images = make.binary(predictions.labels[:, 1], predictions.probabilities)
     (low, high), (image_low, image_high) = (
         bootstrap(each, make.evaluation()).roc_auc for each in (predictions, as_images)
     )

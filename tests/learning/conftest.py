@@ -17,9 +17,11 @@ import pytest
 from glassbox import layout, params
 from glassbox.cohorts import catalog, nih
 from glassbox.files import sha256_file, write_json
-from glassbox.learning import acquire, backbones, network
+from glassbox.learning import acquire, backbones, network, phases
 from glassbox.learning.batches import Fold
+from glassbox.learning.checkpoint import Checkpoint
 from glassbox.learning.fine_tune import fine_tune
+from glassbox.learning.lesson import Lesson
 from glassbox.learning.predict import predict
 from glassbox.learning.record import record
 from glassbox.learning.warm_start import warm_start
@@ -41,6 +43,25 @@ def films(positive, seed=1, size=SIZE):
     return pixels
 
 
+def marked(labels, seed=1, size=SIZE):
+    """Noise with a bright, a dark and a striped square, where columns 1, 2 and 3 say so; uint8 (N, size, size).
+
+    Column 0 stands for none of them.
+    """
+    generator = np.random.default_rng(seed)
+    pixels = generator.integers(60, 120, (len(labels), size, size), np.uint8)
+    side, half = size // 4, size // 2
+    for image, marks in zip(pixels, np.asarray(labels, bool), strict=True):
+        quarters = generator.permutation(4)[:3]
+        for kind, quarter in zip(np.flatnonzero(marks[1:]), quarters, strict=False):
+            top, left = generator.integers(0, half - side, 2) + half * np.array(divmod(quarter, 2))
+            square = image[top : top + side, left : left + side]
+            square[:] = (255, 0, 255)[kind]
+            if kind == 2:
+                square[::2] = 0
+    return pixels
+
+
 def write_shards(folder, ids, pixels, per_shard=40):
     """Writes images as shards."""
     folder.mkdir(parents=True)
@@ -48,6 +69,7 @@ def write_shards(folder, ids, pixels, per_shard=40):
     for start in range(0, len(ids), per_shard):
         with h5py.File(folder / names[start], "w", libver="earliest") as shard:
             shard.create_dataset("images", data=pixels[start : start + per_shard])
+    hashes = {name: sha256_file(folder / name) for name in sorted(set(names))}
     index = {
         "image_id": list(ids),
         "shard": names,
@@ -56,13 +78,14 @@ def write_shards(folder, ids, pixels, per_shard=40):
     }
     pq.write_table(pa.table(index), folder / "index.parquet")
     pq.write_table(pa.table({"image_id": pa.array([], pa.string())}), folder / "rejected.parquet")
-    write_json(folder / "origin.json", {"archive_sha256": "a" * 64, "catalog_sha256": "c" * 64})
+    origin = {"archive_sha256": "a" * 64, "catalog_sha256": "c" * 64, "shards": hashes}
+    write_json(folder / "origin.json", origin)
 
 
-def fold(folder, pixels, positive, draws=None):
-    """A fold of these images, stored in `folder`."""
+def fold(folder, pixels, labels, draws=None):
+    """A fold of these images, stored in `folder`; labels of (N,) say which are positive."""
     write_shards(folder, [str(number) for number in range(len(pixels))], pixels)
-    labels = np.stack([~positive, positive], axis=1).astype(np.float32)
+    labels = (labels if labels.ndim == 2 else np.stack([~labels, labels], axis=1)).astype(np.float32)
     draws = np.ones(len(pixels), np.int32) if draws is None else np.asarray(draws, np.int32)
     return Fold(Images(folder), np.arange(len(pixels)), labels, draws)
 
@@ -79,6 +102,30 @@ def phase(**changes):
     return params.Phase(**settings, optimizer=optimizer)
 
 
+def lesson(train, validation, task="binary", augmentation=None, **training):
+    """What is learnt from two folds, in batches of 16 where nothing else is asked for."""
+    training = params.Training(**{"seed": 3, "batch_size": 16} | training)
+    return Lesson(task, train, validation, augmentation or params.Augmentation(), training)
+
+
+def run(model, what, path, *, on_epoch=lambda _: None, name="fine_tune", first_epoch=0, **changes):
+    """Trains a network as asked, put aside at `path` after each epoch."""
+    return phases.run(
+        model,
+        phase(**changes),
+        what,
+        name=name,
+        first_epoch=first_epoch,
+        checkpoint=Checkpoint(path),
+        on_epoch=on_epoch,
+    )
+
+
+def build(size=SIZE, task="binary", classes=2, mean=0.0, deviation=1.0, **changes):
+    """A network for films of 32 x 32 pixels and a question of two classes, where nothing else is asked for."""
+    return network.build(model(**changes), size, task, classes, mean=mean, deviation=deviation)
+
+
 def experiment(**changes):
     """The parameters of an experiment on the films of `project`."""
     return {
@@ -89,7 +136,7 @@ def experiment(**changes):
         "model": {"backbone": "compact", "normalise": "standardise", "dropout": 0.2},
         "augmentation": {"horizontal_flip": True, "shift": 0.1, "rotation": 20.0, "zoom": 0.2},
         "training": {"seed": 4, "batch_size": 16},
-        "warm_start": phase(freeze="backbone").model_dump(),
+        "warm_start": phase(freeze="everything").model_dump(),
         "fine_tune": phase(epochs=2).model_dump(),
         "evaluation": {"resamples": 100, "seed": 5},
         "published": {"source": "nobody", "scores": {}},
@@ -109,7 +156,7 @@ def parameters(weights=None, **experiments):
                 "squares": {
                     "source": "films",
                     "dataset": "films_32",
-                    "labels": {"positive": "Mass"},
+                    "labels": {"task": "binary", "positive": "Mass"},
                     "official_test": False,
                     "test": 0.3,
                     "validation": 0.3,
@@ -149,10 +196,11 @@ def write_project():
 
 def train(parameters, name):
     """Warm start, fine-tuning and predictions of an experiment, in the current folder; the rows it told of."""
-    # Names that Keras numbers begin anew, as in the process of a stage.
+    # Names that Keras numbers begin anew, as in the process of each stage.
     keras.utils.clear_session()
     warm_start(parameters, name)
     told = []
+    keras.utils.clear_session()
     fine_tune(parameters, name, record(parameters, name), told.append)
     predict(parameters, name)
     return told
@@ -168,13 +216,17 @@ def hashes(folder):
 def make():
     """What tests make: `make.films(...)`, `make.phase(...)` and the other functions above."""
     return SimpleNamespace(
+        build=build,
         experiment=experiment,
         films=films,
         fold=fold,
         hashes=hashes,
+        lesson=lesson,
+        marked=marked,
         model=model,
         parameters=parameters,
         phase=phase,
+        run=run,
         shards=write_shards,
         train=train,
     )
@@ -211,13 +263,25 @@ def project(data, tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def vgg16():
     """An untrained VGG16 network for films of 32 x 32 pixels."""
-    return network.build(model(backbone="vgg16", preprocess="imagenet", dense=(8,)), SIZE, 2, 0.0, 1.0)
+    return build(backbone="vgg16", preprocess="imagenet", dense=(8,))
 
 
 @pytest.fixture(scope="session")
 def resnet50():
     """The same with ResNet50."""
-    return network.build(model(backbone="resnet50", preprocess="imagenet"), SIZE, 2, 0.0, 1.0)
+    return build(backbone="resnet50", preprocess="imagenet")
+
+
+@pytest.fixture(scope="session")
+def resnet50_with_top():
+    """ResNet50 with ImageNet's classification layers below one sigmoid a class, as the transfer system has it."""
+    return build(task="multi_label", classes=1, backbone="resnet50", top=True, output_weights="random_uniform")
+
+
+@pytest.fixture(scope="session")
+def inceptionv3():
+    """An untrained InceptionV3 network for the smallest films it takes."""
+    return build(75, backbone="inceptionv3", preprocess="imagenet")
 
 
 @pytest.fixture(scope="session")

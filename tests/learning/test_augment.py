@@ -1,18 +1,29 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from glassbox.learning.augment import Affines, draw, matrices, warp
+from glassbox.learning.augment import Variations, apply, brightened, draw, highlighted, matrices, warp
 from glassbox.params import Augmentation
 
-EVERYTHING = Augmentation(horizontal_flip=True, shift=0.15, rotation=5.0, shear=2.0, zoom=0.1)
+EVERYTHING = Augmentation(
+    horizontal_flip=True,
+    vertical_flip=True,
+    shift=0.15,
+    rotation=5.0,
+    shear=2.0,
+    zoom=0.1,
+    brightness=0.2,
+    edges=0.3,
+)
+#: What leaves an image as it is.
+STILL = dict.fromkeys(Variations._fields, 0.0) | {"zoom_y": 1.0, "zoom_x": 1.0, "brightness": 1.0}
+STILL |= {"flip": False, "flop": False}
 
 
 def transform(images, **parameters):
-    """Applies one transformation to all images."""
-    identity = dict.fromkeys(Affines._fields, 0.0) | {"zoom_y": 1.0, "zoom_x": 1.0, "flip": False}
-    values = identity | parameters
-    affines = Affines(*(np.full(len(images), values[name]) for name in Affines._fields))
-    return warp(images, matrices(affines, images.shape[1]))
+    """Applies one variation to all images."""
+    values = STILL | parameters
+    return apply(images, Variations(*(np.full(len(images), values[name]) for name in Variations._fields)))
 
 
 @pytest.fixture(params=[32, 33], ids=["even", "odd"])
@@ -29,13 +40,29 @@ def disc(size=96, radius=20):
 # --- the deterministic twin --------------------------------------------------------------------------------
 
 
-def test_ranges_of_zero_leave_every_pixel_as_it_is(images):
-    identity = draw(Augmentation(), len(images), (1, 2))
-    np.testing.assert_array_equal(warp(images, matrices(identity, images.shape[1])), images)
+def test_an_augmentation_of_nothing_leaves_every_pixel_as_it_is(images):
+    before = images.copy()
+    varied = apply(images, draw(Augmentation(), len(images), (1, 2)))
+    np.testing.assert_array_equal(varied, before)
+    assert varied.dtype == np.uint8
 
 
-def test_a_flip_exchanges_left_and_right_exactly(images):
+def test_varying_images_leaves_those_that_were_given_as_they_are(images):
+    before = images.copy()
+    assert (apply(images, draw(EVERYTHING, len(images), (1, 2))) != before).any()
+    np.testing.assert_array_equal(images, before)
+
+
+def test_a_horizontal_flip_exchanges_left_and_right_exactly(images):
     np.testing.assert_array_equal(transform(images, flip=True), images[:, :, ::-1])
+
+
+def test_a_vertical_flip_exchanges_top_and_bottom_exactly(images):
+    np.testing.assert_array_equal(transform(images, flop=True), images[:, ::-1])
+
+
+def test_both_flips_turn_an_image_by_half(images):
+    np.testing.assert_array_equal(transform(images, flip=True, flop=True), np.rot90(images, 2, (1, 2)))
 
 
 @pytest.mark.parametrize(("down", "right"), [(3, 0), (-3, 0), (0, 5), (0, -5), (2, -7)])
@@ -88,13 +115,70 @@ def test_a_film_is_flipped_before_it_is_moved(images):
     size = images.shape[1]
     moved = transform(images, flip=True, shift_x=4 / size)
     np.testing.assert_array_equal(moved[:, :, 4:], images[:, :, ::-1][:, :, :-4])
+    moved = transform(images, flop=True, shift_y=4 / size)
+    np.testing.assert_array_equal(moved[:, 4:], images[:, ::-1][:, :-4])
 
 
-def test_each_image_has_its_own_transformation(images):
-    affines = Affines(np.array([False, True] * 2 + [False]), *np.zeros((4, 5)), *np.ones((2, 5)))
-    moved = warp(images, matrices(affines, images.shape[1]))
-    np.testing.assert_array_equal(moved[::2], images[::2])
-    np.testing.assert_array_equal(moved[1::2], images[1::2, :, ::-1])
+def test_each_image_has_its_own_variation(images):
+    own = {"flip": np.array([0, 1, 0, 0, 0], bool), "brightness": np.array([1.0, 1.0, 0.5, 1.0, 1.0])}
+    own["edges"] = np.array([0.0, 0.0, 0.0, 1.0, 0.0])
+    varied = apply(images, Variations(**{name: np.full(5, value) for name, value in STILL.items()} | own))
+    np.testing.assert_array_equal(varied[[0, 4]], images[[0, 4]])
+    np.testing.assert_array_equal(varied[1], images[1, :, ::-1])
+    np.testing.assert_array_equal(varied[2], brightened(images[2], 0.5))
+    np.testing.assert_array_equal(varied[3], highlighted(images[3], 1.0))
+
+
+def test_an_image_is_moved_then_brightened_then_its_edges_are_highlighted(images):
+    drawn = draw(EVERYTHING, len(images), (4,))
+    moved = warp(images, matrices(drawn, images.shape[1]))
+    expected = [
+        highlighted(brightened(image, factor), share)
+        for image, factor, share in zip(moved, drawn.brightness, drawn.edges, strict=True)
+    ]
+    np.testing.assert_array_equal(apply(images, drawn), expected)
+
+
+# --- brightness and edges ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [
+        (1.2, [0, 1, 2, 4, 120, 254, 255, 255, 255]),
+        (0.8, [0, 1, 2, 2, 80, 170, 170, 171, 204]),
+        (1.0, [0, 1, 2, 3, 100, 212, 213, 214, 255]),
+    ],
+)
+def test_brightness_is_a_factor_that_is_rounded_and_ends_at_255(factor, expected):
+    levels = np.array([[0, 1, 2, 3, 100, 212, 213, 214, 255]], np.uint8)
+    found = brightened(levels, factor)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, [expected])
+
+
+def test_no_edges_leave_an_image_as_it_is_and_all_are_sobels_magnitude_alone(images):
+    np.testing.assert_array_equal(highlighted(images[0], 0.0), images[0])
+    across, down = (ndimage.sobel(images[0].astype(float), axis, mode="reflect") / 4 for axis in (0, 1))
+    # As scikit-image scales it, so that no edge is brighter than 255.
+    expected = np.sqrt((across**2 + down**2) / 2)
+    found = highlighted(images[0], 1.0).astype(float)
+    np.testing.assert_allclose(found, expected, atol=0.51)
+
+
+def test_edges_of_a_film_of_one_grey_level_are_nowhere_and_a_step_has_one_where_it_is():
+    np.testing.assert_array_equal(highlighted(np.full((16, 16), 200, np.uint8), 1.0), 0)
+    step = np.zeros((16, 16), np.uint8)
+    step[:, 8:] = 255
+    bright = highlighted(step, 1.0) > 100
+    assert sorted(set(np.nonzero(bright)[1])) == [7, 8]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_share_of_edges_is_blended_with_the_rest_of_the_image(images, share):
+    image, edges = images[0].astype(float), highlighted(images[0], 1.0).astype(float)
+    found = highlighted(images[0], share).astype(float)
+    np.testing.assert_allclose(found, (1 - share) * image + share * edges, atol=0.5 + 0.5 * share + 1e-3)
 
 
 # --- the draw ----------------------------------------------------------------------------------------------
@@ -107,32 +191,72 @@ def test_the_same_seed_draws_the_same_and_each_part_of_it_matters():
         assert (np.stack(draw(EVERYTHING, 50, other)) != once).any()
 
 
-def test_draws_fill_their_ranges_and_stay_within_them():
-    drawn = draw(EVERYTHING, 20_000, (7,))
-    ranges = {
-        "shift_y": (-0.15, 0.15),
-        "shift_x": (-0.15, 0.15),
-        "rotation": (-5.0, 5.0),
-        "shear": (-2.0, 2.0),
-        "zoom_y": (0.9, 1.1),
-        "zoom_x": (0.9, 1.1),
+def test_the_same_seed_varies_images_to_the_same_bytes(images):
+    once, again = (apply(images, draw(EVERYTHING, len(images), (1, 2, 3))).tobytes() for _ in range(2))
+    assert once == again
+    assert apply(images, draw(EVERYTHING, len(images), (1, 2, 4))).tobytes() != once
+
+
+def test_some_of_the_variations_are_those_of_the_images_at_their_positions(images):
+    drawn = draw(EVERYTHING, len(images), (1, 2, 3))
+    np.testing.assert_array_equal(apply(images[1:3], drawn.some(slice(1, 3))), apply(images, drawn)[1:3])
+    chosen = np.array([4, 0])
+    np.testing.assert_array_equal(apply(images[chosen], drawn.some(chosen)), apply(images, drawn)[chosen])
+
+
+#: What the published systems vary, by what their sources say; a rotation of 20 degrees is MIT's.
+PUBLISHED = {
+    "everything": EVERYTHING,
+    "2018": Augmentation(horizontal_flip=True, shift=0.15, rotation=5.0, shear=0.01, zoom=0.1),
+    "MIT, one label": Augmentation(horizontal_flip=True, rotation=20.0, brightness=0.3, edges=0.5),
+    "MIT, many labels": Augmentation(vertical_flip=True, rotation=10.0),
+}
+
+
+@pytest.mark.parametrize("ranges", PUBLISHED.values(), ids=PUBLISHED)
+def test_draws_fill_their_ranges_and_never_exceed_them(ranges):
+    drawn = draw(ranges, 20_000, (7,))
+    expected = {
+        "shift_y": (-ranges.shift, ranges.shift),
+        "shift_x": (-ranges.shift, ranges.shift),
+        "rotation": (-ranges.rotation, ranges.rotation),
+        "shear": (-ranges.shear, ranges.shear),
+        "zoom_y": (1 - ranges.zoom, 1 + ranges.zoom),
+        "zoom_x": (1 - ranges.zoom, 1 + ranges.zoom),
+        "brightness": (1 - ranges.brightness, 1 + ranges.brightness),
+        "edges": (0.0, ranges.edges),
     }
-    for name, (low, high) in ranges.items():
+    for name, (low, high) in expected.items():
         values = getattr(drawn, name)
-        assert low <= values.min() < values.max() <= high
-        assert values.max() - values.min() > 0.99 * (high - low)
+        assert low <= values.min() <= values.max() <= high
+        assert values.max() - values.min() >= 0.99 * (high - low)
         assert values.mean() == pytest.approx((low + high) / 2, abs=0.02 * (high - low))
-    assert drawn.flip.mean() == pytest.approx(0.5, abs=0.02)
+    assert drawn.flip.mean() == pytest.approx(0.5 * ranges.horizontal_flip, abs=0.02)
+    assert drawn.flop.mean() == pytest.approx(0.5 * ranges.vertical_flip, abs=0.02)
 
 
 def test_parameters_are_drawn_apart_from_each_other():
     correlations = np.corrcoef(np.stack(draw(EVERYTHING, 20_000, (7,))).astype(float))
-    assert np.abs(correlations - np.eye(7)).max() < 0.03
+    assert np.abs(correlations - np.eye(10)).max() < 0.03
 
 
-@pytest.mark.parametrize("range_", ["shift", "rotation", "shear", "zoom"])
-def test_a_range_moves_only_what_it_is_for(range_):
-    drawn = draw(Augmentation(**{range_: 0.1}), 100, (7,))
+@pytest.mark.parametrize(
+    ("range_", "moved"),
+    [
+        ({"horizontal_flip": True}, {"flip"}),
+        ({"vertical_flip": True}, {"flop"}),
+        ({"shift": 0.1}, {"shift_y", "shift_x"}),
+        ({"rotation": 0.1}, {"rotation"}),
+        ({"shear": 0.1}, {"shear"}),
+        ({"zoom": 0.1}, {"zoom_y", "zoom_x"}),
+        ({"brightness": 0.1}, {"brightness"}),
+        ({"edges": 0.1}, {"edges"}),
+    ],
+)
+def test_a_range_moves_only_what_it_is_for_and_leaves_the_other_draws_as_they_were(range_, moved):
+    drawn, everything = draw(Augmentation(**range_), 100, (7,)), draw(EVERYTHING, 100, (7,))
     still = {name for name, values in drawn._asdict().items() if np.ptp(values.astype(float)) == 0}
-    moved = {"shift": {"shift_y", "shift_x"}, "zoom": {"zoom_y", "zoom_x"}}.get(range_, {range_})
-    assert still == set(Affines._fields) - moved
+    assert still == set(Variations._fields) - moved
+    assert {name: getattr(drawn, name)[0] for name in still} == {name: STILL[name] for name in still}
+    for name in moved:
+        assert abs(np.corrcoef(getattr(drawn, name), getattr(everything, name))[0, 1]) == pytest.approx(1.0)

@@ -1,23 +1,27 @@
+import itertools
 import subprocess
 import sys
 import threading
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from glassbox import layout
 from glassbox.learning import augment, batches
 from glassbox.learning.batches import Fold, in_order, steps, training
 from glassbox.params import Augmentation
 from glassbox.shards.read import Images
 
 PLAIN = Augmentation()
-EVERYTHING = Augmentation(horizontal_flip=True, shift=0.15, rotation=15.0, shear=2.0, zoom=0.2)
+EVERYTHING = Augmentation(
+    horizontal_flip=True, shift=0.15, rotation=15.0, shear=2.0, zoom=0.2, brightness=0.2, edges=0.2
+)
 #: 100 images of which some are shown never, some four times: 172 in an epoch.
 DRAWS = np.repeat([0, 1, 2, 4], [20, 24, 38, 18]).tolist()
 
@@ -40,22 +44,42 @@ def shown(pixels):
     return lambda delivered: [number[image.tobytes()] for images, _ in delivered for image in images]
 
 
+def same(one, other):
+    """Whether two lists of batches are equal in images and labels."""
+    return len(one) == len(other) and all(
+        np.array_equal(a, b)
+        for first, second in zip(one, other, strict=True)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def pass_of(fold, augmentation, batch_size, seed, number):
+    """The batches of one pass."""
+    return take(fold, augmentation, batch_size, seed, steps(fold, batch_size), first_pass=number)
+
+
+def take(fold, augmentation, batch_size, seed, count, **first):
+    """Some batches of a stream that has no end, which is then closed."""
+    with closing(training(fold, augmentation, batch_size, seed, **{"first_pass": 0} | first)) as stream:
+        return list(itertools.islice(stream, count))
+
+
 # --- training ----------------------------------------------------------------------------------------------
 
 
-def test_an_epoch_shows_each_image_as_often_as_it_is_drawn(fold, shown):
+def test_a_pass_shows_each_image_as_often_as_it_is_drawn(fold, shown):
     assert fold.draws.sum() == 172
     for batch_size in (1, 4, 43, 172):
-        delivered = list(training(fold, PLAIN, batch_size, 1, 0))
-        assert len(delivered) == steps(fold, batch_size) == 172 // batch_size
+        delivered = pass_of(fold, PLAIN, batch_size, 1, 0)
+        assert len(delivered) == 172 // batch_size
         counts = Counter(shown(delivered))
         assert [counts[number] for number in range(100)] == DRAWS
 
 
-def test_a_remainder_that_fills_no_batch_is_left_out_and_is_another_one_each_epoch(fold, shown):
+def test_a_remainder_that_fills_no_batch_is_left_out_and_is_another_one_each_pass(fold, shown):
     left_out = []
-    for epoch in range(3):
-        delivered = list(training(fold, PLAIN, 50, 1, epoch))
+    for number in range(3):
+        delivered = pass_of(fold, PLAIN, 50, 1, number)
         assert [images.shape for images, _ in delivered] == [(50, 16, 16)] * 3
         missing = Counter(dict(enumerate(DRAWS)))
         missing.subtract(shown(delivered))
@@ -66,42 +90,49 @@ def test_a_remainder_that_fills_no_batch_is_left_out_and_is_another_one_each_epo
 
 
 def test_each_image_comes_with_its_own_label(fold, shown):
-    for images, labels in training(fold, PLAIN, 16, 1, 0):
+    for images, labels in pass_of(fold, PLAIN, 16, 1, 0):
         assert (images.dtype, labels.dtype, labels.shape) == (np.uint8, np.float32, (16, 2))
         numbers = shown([(images, labels)])
         np.testing.assert_array_equal(labels, fold.labels[numbers])
 
 
-def test_order_depends_on_seed_and_epoch_and_can_be_replayed(fold, shown):
-    order = {(seed, epoch): shown(training(fold, PLAIN, 16, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}
+def test_order_depends_on_seed_and_pass_and_can_be_replayed(fold, shown):
+    order = {(seed, number): shown(pass_of(fold, PLAIN, 16, seed, number)) for seed in (1, 2) for number in (0, 1)}
     assert len({tuple(numbers) for numbers in order.values()}) == 4
-    assert shown(training(fold, PLAIN, 16, 2, 1)) == order[2, 1]
-    assert shown(training(fold, PLAIN, 80, 2, 1)) == order[2, 1], "batches of another size have the same order"
+    assert shown(pass_of(fold, PLAIN, 16, 2, 1)) == order[2, 1]
+    assert shown(pass_of(fold, PLAIN, 80, 2, 1)) == order[2, 1], "batches of another size have the same order"
 
 
-@pytest.mark.parametrize("epoch", [0, 3])
-def test_an_epochs_augmentation_can_be_replayed_from_its_draw(fold, epoch):
-    delivered = np.concatenate([images for images, _ in training(fold, EVERYTHING, 50, 1, epoch)])
-    plain = np.concatenate([images for images, _ in training(fold, PLAIN, 50, 1, epoch)])
-    drawn = augment.draw(EVERYTHING, 172, (1, batches._AFFINE, epoch))
-    np.testing.assert_array_equal(delivered, augment.warp(plain, augment.matrices(drawn, 16)[:150]))
+def test_passes_follow_each_other_without_end(fold):
+    whole = take(fold, EVERYTHING, 50, 1, 10, first_pass=4)
+    passes = [batch for number in (4, 5, 6, 7) for batch in pass_of(fold, EVERYTHING, 50, 1, number)]
+    assert same(whole, passes[:10])
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3, 5, 6, 31])
+def test_any_step_of_the_stream_can_be_replayed(fold, step):
+    whole = take(fold, EVERYTHING, 50, 1, step + 4, first_pass=2)
+    assert same(take(fold, EVERYTHING, 50, 1, 4, first_pass=2, first_step=step), whole[step:])
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_the_augmentation_of_a_pass_can_be_replayed_from_its_draw(fold, number):
+    delivered = np.concatenate([images for images, _ in pass_of(fold, EVERYTHING, 50, 1, number)])
+    plain = np.concatenate([images for images, _ in pass_of(fold, PLAIN, 50, 1, number)])
+    drawn = augment.draw(EVERYTHING, 172, (1, batches._VARIATION, number))
+    np.testing.assert_array_equal(delivered, augment.apply(plain, drawn.some(slice(150))))
     assert (delivered != plain).mean() > 0.5
 
 
-def test_two_showings_of_an_image_differ_within_an_epoch_and_between_epochs(make, pixels, tmp_path):
+def test_two_showings_of_an_image_differ_within_a_pass_and_between_passes(make, pixels, tmp_path):
     one = make.fold(tmp_path / "one", pixels[:1], np.array([True]), [8])
-    seen = [
-        image.tobytes()
-        for epoch in (0, 1)
-        for images, _ in training(one, EVERYTHING, 4, 1, epoch)
-        for image in images
-    ]
+    seen = [image.tobytes() for images, _ in take(one, EVERYTHING, 4, 1, 4) for image in images]
     assert len(set(seen)) == 16
 
 
-def test_a_fold_smaller_than_a_batch_is_one_smaller_batch(fold):
+def test_the_last_batch_of_a_fold_that_fills_none_is_what_there_is(fold):
     assert steps(fold, 500) == 1
-    assert [len(images) for images, _ in training(fold, PLAIN, 500, 1, 0)] == [172]
+    assert [len(images) for images, _ in take(fold, PLAIN, 500, 1, 3)] == [172] * 3
 
 
 # --- prediction --------------------------------------------------------------------------------------------
@@ -120,19 +151,49 @@ def test_in_order_gives_each_image_once_and_fills_the_last_batch_with_the_last_i
 def test_in_order_transforms_each_image_as_drawn(fold, pixels):
     drawn = augment.draw(EVERYTHING, 100, (1, 2))
     images = np.concatenate(list(in_order(fold, 16, drawn)))[:100]
-    np.testing.assert_array_equal(images, augment.warp(pixels, augment.matrices(drawn, 16)))
+    np.testing.assert_array_equal(images, augment.apply(pixels, drawn))
 
 
-def test_a_fold_has_the_rows_of_a_split_in_its_order(make, data, monkeypatch):
-    monkeypatch.chdir(data)
-    train, validation = batches.folds(make.parameters(x=make.experiment()).experiments["x"])
-    rows = pq.read_table(layout.split("squares") / "split.parquet").to_pandas()
-    for fold, name in ((train, "train"), (validation, "validation")):
-        own = rows[rows["fold"] == name]
-        assert len(fold) == len(own)
-        np.testing.assert_array_equal(fold.positions, fold.images.positions(own["image_id"].tolist()))
-        np.testing.assert_array_equal(fold.labels, own[["label_No Finding", "label_Mass"]])
-        np.testing.assert_array_equal(fold.draws, own["draws"])
+# --- a split's rows ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def split():
+    """A split as a procedure that draws rows leaves it: images are in several folds, some several times."""
+    rows = [("3", "train", 2), ("0", "train", 1), ("3", "validation", 3), ("7", "validation", 1), ("9", "test", 2)]
+    frame = pd.DataFrame(rows, columns=["image_id", "fold", "draws"]).astype({"draws": np.int32})
+    positive = np.array([0, 1, 0, 1, 1], np.uint8)
+    return frame.assign(**{"label_No Finding": 1 - positive, "label_Mass": positive})
+
+
+def test_rows_of_training_are_there_once_with_the_number_of_their_draws(split):
+    rows = batches.rows_of(split, "train")
+    assert rows["image_id"].tolist() == ["3", "0"]
+    assert rows["draws"].tolist() == [2, 1]
+
+
+def test_rows_of_validation_and_test_are_there_as_often_as_they_were_drawn(split):
+    validation, test = (batches.rows_of(split, fold) for fold in ("validation", "test"))
+    assert validation["image_id"].tolist() == ["3", "3", "3", "7"]
+    assert validation["label_Mass"].tolist() == [0, 0, 0, 1]
+    assert test["image_id"].tolist() == ["9", "9"]
+    assert set(validation["draws"]) | set(test["draws"]) == {1}
+    assert list(validation.index) == [0, 1, 2, 3]
+
+
+def test_a_fold_has_the_images_and_labels_of_its_rows_in_their_order(fold, split, pixels):
+    train, validation = (Fold.of(fold.images, split, name) for name in ("train", "validation"))
+    np.testing.assert_array_equal(train.images.gather(train.positions), pixels[[3, 0]])
+    np.testing.assert_array_equal(train.labels, np.array([[1, 0], [0, 1]], np.float32))
+    np.testing.assert_array_equal(train.draws, [2, 1])
+    assert [array.dtype for array in (train.positions, train.labels, train.draws)] == [
+        np.int64,
+        np.float32,
+        np.int32,
+    ]
+    shown = np.concatenate(list(in_order(validation, 3)))[: len(validation)]
+    np.testing.assert_array_equal(shown, pixels[[3, 3, 3, 7]])
+    np.testing.assert_array_equal(validation.labels[:, 1], [0, 0, 0, 1])
 
 
 # --- the thread --------------------------------------------------------------------------------------------
@@ -150,10 +211,18 @@ def test_an_error_while_a_batch_is_made_is_raised_where_it_is_awaited(fold):
     assert not set(threading.enumerate()) - threads
 
 
-@pytest.mark.parametrize("leave", ["closed", "forgotten"])
-def test_an_epoch_that_is_abandoned_ends_its_thread(fold, leave):
+def test_an_error_while_a_batch_of_training_is_made_is_raised_where_it_is_awaited(fold):
+    lost = Fold(fold.images, np.full_like(fold.positions, 10_000), fold.labels, fold.draws)
     threads = set(threading.enumerate())
-    delivered = training(fold, EVERYTHING, 1, 1, 0)
+    with pytest.raises(IndexError, match="10000"):
+        take(lost, PLAIN, 16, 1, 1)
+    assert not set(threading.enumerate()) - threads
+
+
+@pytest.mark.parametrize("leave", ["closed", "forgotten"])
+def test_a_stream_that_is_abandoned_ends_its_thread(fold, leave):
+    threads = set(threading.enumerate())
+    delivered = training(fold, EVERYTHING, 1, 1, first_pass=0)
     next(delivered)
     assert len(set(threading.enumerate()) - threads) == 1
     if leave == "closed":
@@ -164,6 +233,7 @@ def test_an_epoch_that_is_abandoned_ends_its_thread(fold, leave):
 
 
 MEMORY = """\
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -179,15 +249,15 @@ def anonymous():
 before = anonymous()
 images, count = Images(Path(sys.argv[1])), 12_800
 fold = Fold(images, np.arange(count), np.zeros((count, 2), np.float32), np.ones(count, np.int32))
-epoch = training(fold, Augmentation(rotation=5.0), 64, 1, 0)
-next(epoch)
+stream = training(fold, Augmentation(rotation=5.0), 64, 1, first_pass=0)
+next(stream)
 time.sleep(0.5)  # a network that is slower than its batches
-print(anonymous() - before, max(anonymous() for _ in epoch) - before)
+print(anonymous() - before, max(anonymous() for _ in itertools.islice(stream, 250)) - before)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the measure is Linux's")
-def test_an_epoch_over_210_megabytes_takes_less_than_64_of_memory(tmp_path):
+def test_passes_over_210_megabytes_take_less_than_64_of_memory(tmp_path):
     """A batch is 1 MiB and a handful are ready ahead; what the system caches of the shard is no part of this.
 
     Most of it is the index of 12,800 images and what the first use of each library takes.

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from glassbox.files import sha256_file
-from glassbox.learning import keras_file, network
+from glassbox.learning import keras_file
 
 
 @pytest.fixture(scope="module")
 def model(make):
     """A compiled network, with an optimiser whose state is not to be kept."""
     keras.utils.set_random_seed(2)
-    built = network.build(make.model(normalise="standardise", dropout=0.2), 32, 2, 117.0, 41.0)
+    built = make.build(mean=117.0, deviation=41.0, normalise="standardise", dropout=0.2)
     built.compile("adam", "categorical_crossentropy")
     return built
 

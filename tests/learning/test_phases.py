@@ -1,13 +1,17 @@
+import itertools
+import threading
+from contextlib import closing
+
 import keras
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from glassbox.errors import ModelError
-from glassbox.learning import history, network, phases
+from glassbox.learning import history, phases
 from glassbox.learning.batches import Fold, training
 from glassbox.learning.inference import infer
-from glassbox.params import Augmentation, Optimizer, Training
+from glassbox.params import Augmentation, Optimizer
 
 PLAIN = Augmentation()
 
@@ -16,28 +20,29 @@ PLAIN = Augmentation()
 def compact(make):
     """A compact network with the weights that the seed gives."""
     keras.utils.set_random_seed(2)
-    return network.build(make.model(normalise="standardise"), 32, 2, 85.0, 40.0)
+    return make.build(mean=85.0, deviation=40.0, normalise="standardise")
 
 
 @pytest.fixture
-def run(make, easy):
+def run(make, easy, tmp_path):
     """Trains a network on the easy films as asked."""
     train, validation = easy
 
-    def run(model, *, on_epoch=lambda _: None, fold=train, first_epoch=0, batch_size=16, **changes):
-        return phases.run(
-            model,
-            make.phase(**changes),
-            name="fine_tune",
-            training=Training(seed=3, batch_size=batch_size),
-            augmentation=PLAIN,
-            train=fold,
-            validation=validation,
-            first_epoch=first_epoch,
-            on_epoch=on_epoch,
-        )
+    def run(model, *, fold=train, batch_size=16, class_weight="none", **changes):
+        lesson = make.lesson(fold, validation, batch_size=batch_size, class_weight=class_weight)
+        return make.run(model, lesson, tmp_path / "phase.npz", **changes)
 
     return run
+
+
+#: Leaves a network as it is, so that each of its batches can be redone.
+STILL = {"freeze": "everything", "optimizer": {"name": "sgd", "learning_rate": 1e-12}}
+
+
+def passed(fold, number, count=6):
+    """The batches of a pass over the easy films."""
+    with closing(training(fold, PLAIN, 16, 3, first_pass=number)) as stream:
+        return list(itertools.islice(stream, count))
 
 
 def same(one, other):
@@ -69,22 +74,53 @@ def test_an_easy_task_is_learnt_and_its_epochs_are_told_as_they_end(compact, run
 
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "binary_crossentropy"])
 def test_the_loss_of_an_epoch_is_the_mean_over_its_batches(compact, run, easy, loss):
-    """A rate of nearly zero and a frozen backbone leave the network as it is, so that each batch can be redone."""
-    train, _ = easy
-    rows = run(compact, epochs=2, loss=loss, freeze="backbone", optimizer={"name": "sgd", "learning_rate": 1e-12})
+    rows = run(compact, epochs=2, loss=loss, **STILL)
     for row in rows:
         losses, hits = [], []
-        for images, labels in training(train, PLAIN, 16, 3, row["epoch"]):
+        for images, labels in passed(easy[0], row["epoch"]):
             probabilities = compact.predict_on_batch(images).astype(float)
             # On a two-way softmax both losses are the same number.
             losses.append(-np.log((probabilities * labels).sum(axis=1)).mean())
             hits.append((probabilities.argmax(axis=1) == labels.argmax(axis=1)).mean())
-        assert len(losses) == 6
         assert row["loss"] == pytest.approx(np.mean(losses), abs=2e-5)
         assert row["accuracy"] == pytest.approx(np.mean(hits), abs=1e-6)
         assert abs(losses[-1] - np.mean(losses)) > 1e-4
         expected = log_loss(easy[1].labels[:, 1], infer(compact, easy[1])[:, 1].astype(float))
         assert row["val_loss"] == pytest.approx(expected, abs=2e-5)
+
+
+def test_with_class_weights_the_loss_of_an_image_counts_by_its_class(compact, run, easy):
+    """Three quarters of what a pass shows are negative: those count 2/3, the positive ones twice."""
+    train = easy[0]
+    draws = np.where(train.labels[:, 0] == 1, 3, 1).astype(np.int32)
+    fold = Fold(train.images, train.positions, train.labels, draws)
+    (row,) = run(compact, fold=fold, class_weight="balanced", **STILL)
+    weighted, plain = [], []
+    for images, labels in passed(fold, 0, 12):
+        losses = -np.log((compact.predict_on_batch(images).astype(float) * labels).sum(axis=1))
+        plain.append(losses.mean())
+        weighted.append((losses * (labels @ [2 / 3, 2.0])).mean())
+    assert row["loss"] == pytest.approx(np.mean(weighted), abs=2e-5)
+    assert abs(np.mean(weighted) - np.mean(plain)) > 1e-3
+    expected = log_loss(easy[1].labels[:, 1], infer(compact, easy[1])[:, 1].astype(float))
+    assert row["val_loss"] == pytest.approx(expected, abs=2e-5), "validation is not weighted"
+
+
+def test_an_epoch_of_given_steps_ends_within_a_pass_and_the_next_goes_on_from_there(compact, run, easy):
+    rows = run(compact, epochs=3, first_epoch=5, steps_per_epoch=4, **STILL)
+    shown = [*passed(easy[0], 5), *passed(easy[0], 6)]
+    for row, first in zip(rows, (0, 4, 8), strict=True):
+        losses = [
+            -np.log((compact.predict_on_batch(images).astype(float) * labels).sum(axis=1)).mean()
+            for images, labels in shown[first : first + 4]
+        ]
+        assert row["loss"] == pytest.approx(np.mean(losses), abs=2e-5)
+
+
+def test_a_cosine_reaches_zero_after_the_given_steps_of_all_epochs(compact, run):
+    cosine = {"name": "sgd", "learning_rate": 0.004, "schedule": "cosine"}
+    rows = run(compact, epochs=2, steps_per_epoch=3, freeze="everything", optimizer=cosine)
+    assert [row["learning_rate"] for row in rows] == pytest.approx([0.002, 0.0], abs=1e-6)
 
 
 def test_a_phase_without_epochs_leaves_the_network_as_it_is(compact, run):
@@ -142,15 +178,30 @@ def test_the_best_epochs_weights_are_kept_when_the_epochs_run_out_first(compact,
     assert same(compact.get_weights(), weights[best])
 
 
-def test_a_loss_that_is_no_number_ends_the_training(compact, run):
-    told = []
+def test_a_loss_below_what_was_asked_for_ends_the_training(compact, run):
+    rows = run(compact, epochs=9, early_stopping={"patience": 9, "below": 0.6})
+    assert [row["val_loss"] < 0.6 for row in rows] == [False] * (len(rows) - 1) + [True]
+    assert len(rows) < 9
+
+
+def test_a_loss_that_is_no_number_ends_the_training_and_its_thread(compact, run):
+    told, threads = [], set(threading.enumerate())
     with pytest.raises(ModelError) as refusal:
         run(compact, epochs=3, optimizer={"name": "sgd", "learning_rate": 1e30}, on_epoch=told.append)
-    assert refusal.value.found.startswith("fine_tune, epoch 0: the loss is ")
-    assert "nan" in refusal.value.found
+    assert refusal.value.found.startswith("fine_tune, epoch 0, step ")
+    assert refusal.value.found.endswith(": the loss is nan")
     assert refusal.value.expected == "a finite loss"
     assert refusal.value.action == "lower fine_tune.optimizer.learning_rate, or use precision: float32"
     assert told == []
+    assert not set(threading.enumerate()) - threads
+
+
+def test_a_validation_loss_that_is_no_number_ends_the_training(compact, run, tmp_path):
+    """Here the one step of the epoch was still fine."""
+    with pytest.raises(ModelError) as refusal:
+        run(compact, steps_per_epoch=1, optimizer={"name": "sgd", "learning_rate": 1e38})
+    assert refusal.value.found == "fine_tune, epoch 0: the validation loss is nan"
+    assert not list(tmp_path.iterdir())
 
 
 # --- optimisers --------------------------------------------------------------------------------------------

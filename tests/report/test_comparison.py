@@ -1,4 +1,5 @@
 import csv
+import json
 import re
 import runpy
 import sys
@@ -41,10 +42,27 @@ def test_published_figures_stand_beside_the_measured_ones(project):
 
 def test_a_published_metric_that_is_not_measured_is_shown_as_such(project):
     compare(project, "")
-    assert [(row["loss"], row["loss_published"]) for row in rows()] == [("", "")] * 2 + [
-        ("", "2.43"),
+    assert [(row["specificity"], row["specificity_published"]) for row in rows()] == [("", "")] * 2 + [
+        ("", "0.61"),
         ("", ""),
     ]
+
+
+def test_baselines_stand_in_the_table_too(project):
+    compare(project, "")
+    assert rows()[0]["majority_accuracy"] == "0.5"
+    assert rows()[0]["accuracy_minus_majority"] == "0.22"
+    assert (rows()[2]["loss"], rows()[2]["loss_published"]) == ("1.234567", "2.43")
+    assert rows()[0]["classes_Infiltration_prevalence"] == "0.5"
+
+
+def test_a_class_without_an_area_has_an_empty_cell(project, make):
+    path = layout.metrics("vgg") / "scores.json"
+    measured = json.loads(path.read_text())
+    measured["test_clean"]["classes"]["Infiltration"]["roc_auc"] = None
+    path.write_text(json.dumps(measured))
+    compare(project, "")
+    assert [row["classes_Infiltration_roc_auc"] for row in rows()] == ["", "0.8", "0.8", "0.8"]
 
 
 def test_two_runs_give_the_same_bytes_and_hold_no_path(project, tmp_path):

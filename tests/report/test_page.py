@@ -5,6 +5,7 @@ import pytest
 
 from glassbox import layout
 from glassbox.report.comparison import compare
+from glassbox.report.page import _title
 from glassbox.report.results import Number
 
 VOID = {"meta", "img", "br", "link", "input"}
@@ -109,7 +110,75 @@ def test_a_published_figure_says_where_it_lies_from_our_interval(page):
     assert "0.760 inside our interval" in cells  # 0.75-0.85
     assert "0.900 above our interval" in cells  # 0.66-0.78
     assert "0.600 below our interval" in cells  # 0.65-0.75
-    assert "2.43 not measured" in cells
+    assert "0.610 not measured" in cells
+    assert "2.43" in cells  # a loss has no interval
+
+
+def test_the_majority_classifier_stands_beside_accuracy_with_the_difference(page):
+    rows = [words(row) for row in page.all("tr") if any(tag == "table" for tag in row["inside"])]
+    names = [words(header) for header in page.all("th", **{"class": "metric"})]
+    place = names.index("Accuracy")
+    assert names[place : place + 3] == [
+        "Accuracy",
+        "Majority classifier: accuracy",
+        "Accuracy \N{MINUS SIGN} majority classifier",
+    ]
+    difference = next(row for row in rows if row.startswith(names[place + 2]))
+    assert "+0.220" in difference
+
+
+def test_folds_that_share_nothing_are_said_to(page):
+    assert page.text().count("Its folds share no patient, no image and no identical file.") == 2
+    assert "overlap:" not in page.text()
+
+
+def test_folds_that_overlap_are_shown_at_the_top_beside_the_scores_and_with_the_experiment(project, make):
+    make.split("rows", train_test={"patients": 12, "images": 30})
+    leaking = {"procedure": "by_image", "official_test": False}
+    compare(
+        make.parameters(
+            splits={"rows": leaking}, vgg=make.experiment(title="Leaking", split="rows"), resnet=make.experiment()
+        ),
+        "",
+    )
+    page = Page()
+    notices = [words(notice) for notice in page.all("p", **{"class": "notice leak"})]
+    said = "train and test share 12 patients and 30 images"
+    assert notices[0].startswith(f"The folds of Leaking overlap: {said}.")
+    assert notices[1] == f"Its folds overlap: {said}."
+    assert len(notices) == 2
+    assert [words(tag) for tag in page.all("span", **{"class": "tag"})].count("folds overlap") == 1
+    assert page.text().count("Its folds share no patient") == 1
+
+
+def test_departures_are_listed_with_the_experiment_that_has_them(project, make):
+    compare(
+        make.parameters(
+            vgg=make.experiment(weights="none", departures=["Its batch size is <ours>."]), resnet=make.experiment()
+        ),
+        "",
+    )
+    page = Page()
+    listed = [words(item) for item in page.all("li") if "section" in item["inside"]]
+    departures = [item for item in listed if item.endswith(".")]
+    assert departures[0] == "Its batch size is <ours>."
+    assert departures[1].startswith("Weights are random, so nothing is frozen in the warm-start")
+    assert page.text().count("Where it departs from its source") == 1
+
+
+def test_a_class_without_an_area_is_a_dash(project, make):
+    of_class = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0, "prevalence": 0.0, "roc_auc": None}
+    make.evaluated("many", classes={"No Finding": of_class, "Hernia": of_class, "Mass": of_class})
+    compare(make.parameters(many=make.experiment(), vgg=make.experiment(), resnet=make.experiment()), "")
+    page = Page()
+    rows = [words(row) for row in page.all("tr") if "Hernia" in words(row)]
+    assert rows == ["Hernia 0 0.0% \N{EN DASH} 0.000 0.000 0.000 \N{EN DASH} 0.000 0.000 0.000"]
+    assert len(page.all("div", **{"class": "figures many"})) == 1
+
+
+def test_a_metric_of_one_class_is_named_by_class_and_metric():
+    assert _title("classes_Pleural_Thickening_roc_auc") == "Pleural_Thickening: ROC AUC"
+    assert _title("classes_Mass_recall") == "Mass: Recall"
 
 
 @pytest.mark.parametrize(
@@ -146,6 +215,7 @@ def test_generated_films_are_called_so(page):
 
 def test_real_films_are_not_called_generated(project, make):
     kaggle = {"films": {"kind": "kaggle", "layout": "nih", "ref": "nih-chest-xrays/data", "version": 3}}
-    compare(make.parameters(sources=kaggle, vgg=make.experiment(), resnet=make.experiment()), "")
+    experiment = make.experiment(weights="none")
+    compare(make.parameters(sources=kaggle, vgg=experiment, resnet=experiment), "")
     assert "generated" not in Page().text()
     assert "Kaggle, nih-chest-xrays/data, version 3" in Page().text()

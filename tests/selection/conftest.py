@@ -17,6 +17,7 @@ from glassbox.params import PhantomSource
 from glassbox.sources import films as generated
 
 SIZE = 16
+INFILTRATION = {"task": "binary", "positive": "Infiltration"}
 
 
 def cohort(patients=300, seed=3, **changes):
@@ -70,7 +71,7 @@ def split(**changes):
     return {
         "source": "films",
         "dataset": "films_16",
-        "labels": {"positive": "Infiltration"},
+        "labels": INFILTRATION,
         "official_test": True,
         "validation": 0.2,
         "balance": "none",
@@ -148,6 +149,12 @@ def make():
 def films():
     """A cohort of 300 patients; not to be changed."""
     return cohort()
+
+
+@pytest.fixture(scope="session")
+def ill():
+    """A cohort of 300 patients in which every finding is common; not to be changed."""
+    return cohort(**dict.fromkeys(nih.VOCABULARY.findings, 0.1))
 
 
 @pytest.fixture

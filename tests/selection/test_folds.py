@@ -4,7 +4,7 @@ import pytest
 from glassbox.cohorts import nih
 from glassbox.errors import SplitError
 from glassbox.selection.folds import FOLDS, assign
-from glassbox.selection.labels import label
+from glassbox.selection.labels import label, positive
 
 OTHER_LISTS = {
     "the archive's test list": {"official_test": True},
@@ -19,9 +19,8 @@ def cut(make):
     def cut(rows, **changes):
         settings = make.settings(**changes)
         rows = label(rows, settings.labels, nih.VOCABULARY, "splits.x.labels")
-        rows["positive"] = rows[f"label_{settings.labels.positive}"] == 1
-        rows["fold"] = assign(rows, rows["positive"], settings, "splits.x")
-        return rows
+        rows = assign(rows, settings, "splits.x")
+        return rows.assign(positive=positive(rows))
 
     return cut
 
@@ -136,7 +135,9 @@ def test_an_official_list_of_none_or_all_images_is_refused(make, refusal, offici
 
 def test_too_few_patients_are_refused_with_their_number(make, refusal):
     message = refusal(make.table("No Finding", "Infiltration", "No Finding"), official_test=False)
-    assert message.found == ("splits.x.test: 3 patients (1 of them positive) are too few to draw a share of 0.2")
+    assert message.found == (
+        "splits.x.test: 3 patients (2 negative, 1 positive) are too few to draw a share of 0.2"
+    )
     assert message.expected == "at least one patient of each class on either side"
     assert message.action == "use more patients or another share"
 
@@ -146,9 +147,43 @@ def test_a_fold_without_a_class_is_refused_with_all_counts(make, refusal):
     rows["sex"] = "M"
     rows.loc[[0, 2, 4], "official_split"] = "test"
     message = refusal(rows, validation=0.25)
-    assert message.found == (
-        "splits.x: a fold lacks a class (train: 5 negative, 7 positive; validation: 2 negative, 3 positive; "
-        "test: 3 negative, 0 positive)"
-    )
-    assert message.expected == "images of both classes in every fold"
+    assert message.found == ("splits.x: a fold lacks a class (test: no image of 3 is labelled 'Infiltration')")
+    assert message.expected == "images of each class in every fold"
     assert message.action == "use more patients, other shares or another seed"
+
+
+FINDINGS = list(nih.VOCABULARY.findings)
+
+
+def test_of_many_classes_the_training_fold_must_have_all(make, refusal):
+    rows = make.table(*["No Finding"] * 12, *FINDINGS * 2)
+    rows["official_split"] = ["train_val"] * 12 + [
+        "test" if name in ("Edema", "Mass") else "train_val" for name in FINDINGS * 2
+    ]
+    for labels in ({"task": "multi_label"}, {"task": "single_label", "several": "first"}):
+        message = refusal(rows, labels=labels, validation="test")
+        assert (
+            message.found == "splits.x: a fold lacks a class (train: no image of 36 is labelled 'Edema' or 'Mass')"
+        )
+        assert message.expected == "images of each class in the training fold"
+        assert message.action == "use more patients, other shares or another seed"
+
+
+def test_but_the_others_may_lack_some(make, cut):
+    rows = make.table(*["No Finding"] * 12, *FINDINGS * 2)
+    rows["official_split"] = (
+        ["test"] * 2 + ["train_val"] * (10 + len(FINDINGS)) + ["test"] + ["train_val"] * (len(FINDINGS) - 1)
+    )
+    rows = cut(rows, labels={"task": "multi_label"}, validation="test")
+    for fold in ("validation", "test"):
+        held = rows[rows["fold"] == fold]
+        assert held["findings"].map("|".join).tolist() == ["No Finding", "No Finding", "Atelectasis"]
+
+
+def test_of_many_classes_patients_are_stratified_by_whether_they_have_any_finding_and_by_sex(ill, cut):
+    rows = cut(ill, labels={"task": "multi_label"}, official_test=False, test=0.2, validation=0.25)
+    patients = strata(rows)
+    counts = pd.crosstab(patients["stratum"], patients["fold"] == "test")
+    assert len(counts) == 4
+    assert ((counts[True] - (patients["fold"] == "test").mean() * counts.sum(axis=1)).abs() < 1).all()
+    assert len(rows[["patient_id", "fold"]].drop_duplicates()) == rows["patient_id"].nunique()

@@ -1,3 +1,5 @@
+import pandas as pd
+
 from glassbox.selection import leakage
 
 FOLDS = ("train", "validation", "test")
@@ -52,3 +54,11 @@ def test_one_file_under_two_names_is_counted(make):
 def test_two_of_a_kind_within_one_fold_are_no_leak(make):
     counted = count(split(make, patient_id={0: "1"}, source_sha256={0: f"{1:064x}"}))
     assert counted == {"patients": pairs(), "images": pairs(), "identical_files": pairs()}
+
+
+def test_an_image_that_has_a_row_in_two_folds_shares_its_patient_and_its_file_however_often_it_is_drawn(make):
+    rows = split(make).assign(draws=7)
+    once_more = rows.iloc[[8, 9]].assign(fold="validation", draws=3)
+    both = pd.concat([rows, once_more, rows.iloc[[8]].assign(fold="train")])
+    shared = pairs(train_validation=1, train_test=1, validation_test=2)
+    assert count(both) == {"patients": shared, "images": shared, "identical_files": shared}

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from glassbox import layout
 from glassbox.cohorts import nih
 from glassbox.errors import SplitError
 from glassbox.selection import histogram, split
+from glassbox.selection.labels import columns
 
 REJECTED = ("00000001_000.png", "00000002_000.png")
 
@@ -147,6 +149,19 @@ def test_the_label_histogram_adds_up_to_the_split(built):
         )
 
 
+@pytest.mark.parametrize(
+    ("changes", "digest"),
+    [
+        ({"balance": "largest"}, "1d056a1db326220c"),
+        ({"official_test": False, "balance": 40, "sample": 300}, "bdf62af177f3a1ae"),
+    ],
+)
+def test_a_split_of_two_classes_stays_the_one_that_models_were_trained_on(make, films, changes, digest):
+    made = split.select(films, make.settings(**changes), nih.VOCABULARY, "splits.x")
+    text = made[["image_id", "fold", "draws"]].to_csv(index=False, lineterminator="\n")
+    assert hashlib.sha256(text.encode()).hexdigest().startswith(digest)
+
+
 def test_a_sample_has_the_number_of_images_and_the_share_of_each_class(make, project, films):
     rows = films.copy()
     everything = split.select(rows, make.settings(), nih.VOCABULARY, "splits.x")
@@ -174,6 +189,125 @@ def test_another_seed_samples_other_images(make, films):
     assert one == again != other
 
 
+def test_a_sample_of_single_labels_has_the_share_of_each_class(make, ill):
+    labels = {"task": "single_label", "several": "first"}
+    counts = [
+        made[columns(made)].sum()
+        for made in (
+            split.select(ill, make.settings(labels=labels, sample=sample), nih.VOCABULARY, "splits.x")
+            for sample in (None, 500)
+        )
+    ]
+    assert counts[1].sum() == 500
+    assert ((counts[1] - 500 * counts[0] / counts[0].sum()).abs() <= 1).all()
+
+
+def test_a_sample_of_many_labels_has_the_share_of_healthy_images(make, ill):
+    labels = {"task": "multi_label"}
+    sampled = split.select(ill, make.settings(labels=labels, sample=500), nih.VOCABULARY, "splits.x")
+    assert len(sampled) == 500
+    healthy = ill["findings"].map(lambda found: found == ["No Finding"]).mean()
+    assert sampled["label_No Finding"].mean() == pytest.approx(healthy, abs=1 / 500)
+
+
+def test_single_labels_are_balanced_over_all_classes(make, ill):
+    settings = make.settings(labels={"task": "single_label", "several": "first"}, balance=40)
+    made = split.select(ill, settings, nih.VOCABULARY, "splits.x")
+    train = made[made["fold"] == "train"]
+    assert [(train[name] * train["draws"]).sum() for name in columns(made)] == [40] * 15
+
+
+# --- published procedures ----------------------------------------------------------------------------------
+
+MULTI = {"labels": {"task": "multi_label"}, "balance": "none"}
+BY_IMAGE = {"procedure": "by_image", "official_test": False, "test": 0.2}
+ROWS = {"procedure": "rows_with_replacement", "official_test": False, "test": 0.2, "rows_a_class": 100}
+#: Parameters -> what is shared by train and test, and by validation and test, beside patients.
+PROCEDURES = {
+    "by_patient": (MULTI | {"official_test": False}, False, False),
+    "by_patient, validated on test": (MULTI | {"validation": "test"}, False, True),
+    "by_image": (MULTI | BY_IMAGE, False, False),
+    "by_image, single labels": (BY_IMAGE | {"labels": {"task": "single_label", "several": "first"}}, False, False),
+    "by_image, validated on test": (BY_IMAGE | {"validation": "test"}, False, True),
+    "rows_with_replacement": (ROWS, True, True),
+    "rows_with_replacement, validated on test": (ROWS | {"validation": "test"}, True, True),
+    "rows_with_replacement, many labels": (ROWS | MULTI, True, True),
+}
+
+
+@pytest.fixture(scope="module")
+def archive(make, tmp_path_factory):
+    """A project with a cohort in which every finding is common."""
+    folder = tmp_path_factory.mktemp("archive")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make.write(make.cohort(patients=150, **dict.fromkeys(nih.VOCABULARY.findings, 0.1)), REJECTED)
+    return folder
+
+
+@pytest.fixture
+def ask(make, archive, tmp_path, monkeypatch):
+    """Builds a split of that cohort; gives its rows and its leaks."""
+    monkeypatch.chdir(shutil.copytree(archive, tmp_path / "project"))
+
+    def ask(**changes):
+        split.build(make.parameters(**changes), "asked")
+        leaks = json.loads((layout.METRICS / "splits/asked/leakage.json").read_text())
+        return split.read("asked"), {(row["what"], row["folds"]): row["shared"] for row in leaks}
+
+    return ask
+
+
+@pytest.mark.parametrize(("changes", "on_test", "validated"), PROCEDURES.values(), ids=PROCEDURES)
+def test_the_leak_of_a_procedure_is_there_and_is_counted_as_it_is(ask, changes, on_test, validated):
+    made, leaks = ask(**changes)
+    held = {fold: made[made["fold"] == fold] for fold in ("train", "validation", "test")}
+    for what, column in (("patients", "patient_id"), ("images", "image_id"), ("identical_files", "image_id")):
+        for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+            shared = set(held[one][column]) & set(held[other][column])
+            assert leaks[what, f"{one}-{other}"] == len(shared)
+    assert len(leaks) == 9
+    assert bool(leaks["images", "train-test"]) == on_test
+    assert bool(leaks["images", "validation-test"]) == validated
+    clean = changes.get("procedure", "by_patient") == "by_patient"
+    assert bool(leaks["patients", "train-test"]) == (not clean)
+    if changes.get("validation") == "test":
+        assert leaks["images", "validation-test"] == len(held["test"])
+
+
+@pytest.mark.parametrize(
+    "procedure", ["by_patient", "by_image, single labels", "rows_with_replacement, validated on test"]
+)
+def test_every_procedure_makes_the_same_bytes_twice(ask, make, procedure):
+    changes, *_ = PROCEDURES[procedure]
+    ask(**changes)
+    once = outputs(make)
+    ask(**changes)
+    assert outputs(make) == once
+
+
+def test_a_split_of_every_finding_has_a_column_for_each_and_the_same_types(ask):
+    ask(**MULTI)
+    schema = pq.read_schema(layout.split("asked") / "split.parquet")
+    names = ["No Finding", *nih.VOCABULARY.findings]
+    assert schema == pa.schema(
+        [
+            ("image_id", pa.string()),
+            ("patient_id", pa.string()),
+            *((f"label_{name}", pa.uint8()) for name in names),
+            ("fold", pa.string()),
+            ("draws", pa.int32()),
+        ]
+    )
+
+
+def test_statistics_count_an_image_of_the_training_fold_once_however_often_it_is_drawn(ask):
+    made, _ = ask(**ROWS)
+    train = made[made["fold"] == "train"]
+    assert train["draws"].sum() > len(train)
+    assert json.loads((layout.split("asked") / "statistics.json").read_text())["images"] == len(train)
+
+
 # --- refusals ----------------------------------------------------------------------------------------------
 
 
@@ -184,7 +318,7 @@ HALVES = ["No Finding", "Infiltration"] * 20
     ("changes", "message"),
     [
         (
-            {"labels": {"positive": "Infiltrate"}},
+            {"labels": {"task": "binary", "positive": "Infiltrate"}},
             (
                 "splits.asked.labels: unknown label 'Infiltrate'",
                 "one of Atelectasis, ",
@@ -192,11 +326,19 @@ HALVES = ["No Finding", "Infiltration"] * 20
             ),
         ),
         (
-            {"labels": {"positive": "Hernia"}},
+            {"labels": {"task": "binary", "positive": "Hernia"}},
             (
                 "splits.asked.labels: no image of 40 is labelled 'Hernia'",
                 "at least one image of each class",
                 "ask another question",
+            ),
+        ),
+        (
+            {"labels": {"task": "multi_label"}},
+            (
+                "splits.asked.labels: no image of 40 is labelled 'Atelectasis' or 'Cardiomegaly' or",
+                "at least one image of each class",
+                "use a source that has such images",
             ),
         ),
         (
@@ -234,7 +376,7 @@ HALVES = ["No Finding", "Infiltration"] * 20
         (
             {"validation": 0.001},
             (
-                "splits.asked.validation: 32 patients (16 of them positive) are too few to draw a share of 0.001",
+                "splits.asked.validation: 32 patients (16 negative, 16 positive) are too few to draw",
                 "at least one patient of each class on either side",
                 "use more patients or another share",
             ),
@@ -268,5 +410,5 @@ def test_images_that_the_dataset_does_not_hold_are_refused_and_no_file_is_left(m
 def test_a_refused_split_leaves_the_one_before_it_as_it_was(built, make):
     before = outputs(make)
     with pytest.raises(SplitError):
-        split.build(make.parameters(labels={"positive": "Hernia"}), "asked")
+        split.build(make.parameters(labels={"task": "binary", "positive": "Hernia"}), "asked")
     assert outputs(make) == before

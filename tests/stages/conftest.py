@@ -1,4 +1,7 @@
-"""A small project of two experiments that name one split, built once by the real stages under the real DVC."""
+"""A small project of two experiments that name one split, built once by the real stages under the real DVC.
+
+One starts from random weights. The other starts from pretrained ones, and is trained as a grid of two cells says.
+"""
 
 from __future__ import annotations
 
@@ -96,20 +99,35 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def _params() -> dict[str, object]:
-    """The demo's parameters, small: two experiments that differ in their learning rate alone."""
+    """The demo's parameters, small."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["profile"] = "tiny"
     params["sources"]["phantom"] |= {"patients": 60, "size": 64}
     params["datasets"]["phantom_64"] |= {"size": 32, "shard_images": 64}
     params["splits"] = {"infiltration": params["splits"]["infiltration"]}
     params["splits"]["infiltration"]["validation"] = 0.25
-    params["weights"] = {"none": {"kind": "none"}}
+    pretraining = params["weights"]["phantoms"] | {"size": 32, "epochs": 1, "batch_size": 8}
+    pretraining["films"] |= {"patients": 5, "size": 32}
+    params["weights"] = {"none": {"kind": "none"}, "phantoms": pretraining}
     one = params["experiments"]["infiltration_vgg16"]
     one["weights"] = "none"
     one["warm_start"]["epochs"] = 0
     one["fine_tune"]["epochs"] = 1
     one["evaluation"]["resamples"] = 100
     other = json.loads(json.dumps(one))
-    other["fine_tune"]["optimizer"]["learning_rate"] = 0.0005
+    other["weights"] = "phantoms"
+    other["choice"]["file"] = "data/choices/tiny.json"
     params["experiments"] = {"one": one, "other": other}
+    params["grids"] = {"tiny": {"experiment": "other", "epochs": 1, "steps_per_epoch": 1, "choices": 1}}
+    params["rows"] = {
+        "tiny_32": {
+            "grid": "tiny",
+            "experiment": "other",
+            "dataset": other["dataset"],
+            "split": other["split"],
+            "weights": other["weights"],
+            "images": 32,
+            "all_but_last": [0, 1],
+        }
+    }
     return params

@@ -27,6 +27,15 @@ def test_one_command_ends_in_scores_models_predictions_and_a_page(project):
     assert (project.root / "mlflow.db").exists()
 
 
+def test_an_experiment_is_trained_with_what_its_grid_chose(project):
+    (chosen,) = json.loads((project.root / "data/choices/tiny.json").read_text())
+    lineage = json.loads((project.root / "models/other/lineage.json").read_text())["params"]
+    assert lineage["training"]["images"] == chosen["images"] == 32
+    assert lineage["fine_tune"]["freeze"] == {"all_but_last": chosen["all_but_last"]}
+    assert (project.root / "metrics/grids/tiny/heat_map.png").exists()
+    assert not (project.root / "work/grid/tiny_32").exists()
+
+
 def test_a_second_repro_runs_nothing(project):
     assert _ran(project.dvc("repro")) == set()
 
@@ -47,11 +56,9 @@ def test_every_stage_lists_every_module_it_imports(project):
 
 
 def test_a_stage_lists_no_module_that_its_script_cannot_reach(project):
-    """A list that only grows would make stages stale for nothing; weights imports Keras only where it must."""
+    """A list that only grows would make stages stale for nothing."""
     listed, imported = _listed(project), project.imported()
     for name, deps in listed.items():
-        if name == "weights":
-            continue
         modules = {path for path in deps if path.startswith("src/") and path.endswith(".py")}
         assert modules - imported[name] == set(), f"{name} lists modules that it does not import"
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from glassbox.files import fingerprint, sha256_file
-from glassbox.params import Experiment, Params, Published
+from glassbox.params import Experiment, NoWeights, Params, Phase, Published
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SIZE = 16
 PHASE = {
     "epochs": 1,
-    "freeze": "backbone",
+    "freeze": "everything",
     "optimizer": {"name": "adam", "learning_rate": 0.001},
     "loss": "categorical_crossentropy",
 }
@@ -41,7 +41,7 @@ SCORES = {
         "roc_auc": 0.93,
         "roc_auc_low": 0.9,
         "accuracy": 0.85,
-        "classes": {"No Finding": {"precision": 0.8}, "Pleural (Thickening)": {"precision": 0.7}},
+        "classes": {"No Finding": {"precision": 0.8}, "Pleural (Thickening)": {"precision": 0.7, "roc_auc": None}},
     },
     "test_augmented": {"roc_auc": 0.91, "confusion": [[1, 2], [3, 4]]},
 }
@@ -59,13 +59,23 @@ class Project:
     root: Path
     name: str = "infiltration_compact"
     title: str = "Infiltration against everything else"
+    departures: tuple[str, ...] = ()
+    backend: str = "tensorflow"
     block: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(EXPERIMENT)))
 
     @property
     def params(self) -> Params:
-        """What tracking reads of them: the profile, and titles."""
-        experiment = Experiment.model_construct(title=self.title, published=PUBLISHED)
-        return Params.model_construct(profile="demo", experiments={self.name: experiment})
+        """What tracking reads of them: the profile, titles and departures."""
+        experiment = Experiment.model_construct(
+            title=self.title,
+            published=PUBLISHED,
+            departures=self.departures,
+            weights=self.block["weights"],
+            warm_start=Phase(**self.block["warm_start"]),
+            fine_tune=Phase(**self.block["fine_tune"]),
+        )
+        weights = {"none": NoWeights(kind="none"), "phantom": None}
+        return Params.model_construct(profile="demo", experiments={self.name: experiment}, weights=weights)
 
     @property
     def lineage(self) -> dict[str, Any]:
@@ -83,7 +93,7 @@ class Project:
                     "weights_sha256",
                 )
             },
-            "packages": {"tensorflow": "2.21.0", "keras": "3.15.1", "numpy": "2.3.0"},
+            "packages": {self.backend: "2.21.0", "keras": "3.15.1", "numpy": "2.3.0"},
         }
         split = self.root / "data/splits/infiltration/split.parquet"
         if split.is_file():
@@ -92,7 +102,7 @@ class Project:
             "experiment": self.name,
             "fingerprint": fingerprint(lineage),
             **lineage,
-            "machine": {"cores": 2, "onednn": True, "cpu": "a processor"},
+            "machine": {"cores": 2, "onednn": True, "cpu": "a processor", "backend": self.backend},
         }
 
     @property
@@ -160,18 +170,28 @@ class Project:
         self.write_evaluation()
 
 
-@pytest.fixture(scope="session")
-def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real model with the inputs and outputs of ours."""
+def save_model(path: Path, classes: int = 2, activation: str = "softmax") -> Path:
+    """Saves a real model with the inputs and outputs of ours."""
     import keras
 
     images = keras.Input((SIZE, SIZE), dtype="uint8", name="images")
     features = keras.layers.Rescaling(1 / 255)(keras.layers.Reshape((SIZE, SIZE, 1))(images))
     features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(features))
-    model = keras.Model(images, keras.layers.Dense(2, activation="softmax", dtype="float32")(features))
-    path = tmp_path_factory.mktemp("model") / "model.keras"
-    model.save(path)
+    features = keras.layers.Dense(7, activation="relu")(features)
+    keras.Model(images, keras.layers.Dense(classes, activation=activation, dtype="float32")(features)).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of two classes."""
+    return save_model(tmp_path_factory.mktemp("model") / "model.keras")
+
+
+@pytest.fixture(scope="session")
+def fifteen_sigmoids(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of fifteen classes, each asked for alone."""
+    return save_model(tmp_path_factory.mktemp("model") / "model.keras", classes=15, activation="sigmoid")
 
 
 @pytest.fixture(scope="session")

@@ -280,3 +280,28 @@ def test_a_restored_model_predicts_on_uint8_and_is_dvcs_own_file(
         artifact_uri=f"runs:/{run_id}/model/data/model.keras", dst_path=str(downloaded)
     )
     assert sha256_file(downloaded / path) == sha256_file(done.keras_file)
+
+
+@pytest.mark.parametrize(("classes", "backend"), [(2, "tensorflow"), (15, "jax")])
+def test_a_model_says_how_many_classes_it_has_and_which_backend_trained_it(
+    done: Project, fifteen_sigmoids: Path, classes: int, backend: str
+) -> None:
+    import mlflow
+
+    done.backend = backend
+    if classes == 15:
+        done.keras_file = fifteen_sigmoids
+    done.write_all()
+    mirror(done.params)
+    complete(done)
+    (description,) = (done.root / "mlartifacts" / "models").rglob("MLmodel")
+    logged = mlflow.models.Model.load(description)
+    (images,), (probabilities,) = logged.signature.inputs.inputs, logged.signature.outputs.inputs
+    assert (images.shape, probabilities.shape) == ((-1, 16, 16), (-1, classes))
+    assert logged.flavors["keras"]["keras_backend"] == backend
+    assert f"{backend}==2.21.0" in (description.parent / "requirements.txt").read_text().splitlines()
+
+
+def test_a_score_that_does_not_exist_is_no_metric(done: Project) -> None:
+    mirror(done.params)
+    assert not [name for name in complete(done)[1]["points"] if name.endswith("Thickening_roc_auc")]

@@ -60,6 +60,35 @@ def test_a_run_shows_recipe_hashes_machine_and_curves(ready: Project) -> None:
         ]
 
 
+def test_a_run_says_where_its_recipe_departs_from_its_source(ready: Project) -> None:
+    def shown() -> tuple[str, str]:
+        tags = open_store().client.get_run(train(ready)).data.tags
+        return tags["glassbox.departures"], tags["mlflow.note.content"]
+
+    assert shown()[0] == "none"
+    assert "Departures" not in shown()[1]
+    ready.departures = ("Its batch size is unpublished; ours is 32.",)
+    assert shown()[0] == "Its batch size is unpublished; ours is 32."
+    assert "- Its batch size is unpublished" in shown()[1]
+    ready.block["weights"] = "none"
+    departures, note = shown()
+    assert "nothing is frozen in the warm-start" in departures
+    assert "nothing is frozen in the warm-start" in note
+
+
+@pytest.mark.parametrize(
+    ("freeze", "name", "value"),
+    [
+        ("all_but_batch_normalisation", "fine_tune.freeze", "all_but_batch_normalisation"),
+        ({"first": 10}, "fine_tune.freeze.first", "10"),
+        ({"all_but_last": 0}, "fine_tune.freeze.all_but_last", "0"),
+    ],
+)
+def test_what_is_frozen_is_a_parameter_of_the_run(ready: Project, freeze: Any, name: str, value: str) -> None:
+    ready.block["fine_tune"]["freeze"] = freeze
+    assert open_store().client.get_run(train(ready)).data.params[name] == value
+
+
 def test_a_run_names_its_folds_with_their_images_and_patients(ready: Project) -> None:
     inputs = open_store().client.get_run(train(ready)).inputs.dataset_inputs
     folds = {entry.tags[0].value: (entry.dataset, json.loads(entry.dataset.profile)) for entry in inputs}

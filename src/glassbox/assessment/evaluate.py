@@ -7,10 +7,10 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from glassbox import layout
-from glassbox.assessment import figures, history, predictions, scores
+from glassbox.assessment import confusion, curves, history, predictions, roc, scores
 from glassbox.assessment.intervals import bootstrap
 from glassbox.errors import ReportError
-from glassbox.files import write_text
+from glassbox.files import write_json, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def evaluate(params: Params, experiment: str) -> None:
     """Scores an experiment's predictions and draws them into `metrics/<experiment>/`.
 
-    Writes `scores.json`, `confusion.csv`, `confusion.png`, `roc.csv`, `roc.png` and `curves.png`, the same
-    bytes for the same predictions; nothing is written when something is refused.
+    Writes `scores.json`, `validation.json`, `confusion.csv`, `confusion.png`, `roc.csv`, `roc.png` and
+    `curves.png`, the same bytes for the same predictions; nothing is written when something is refused.
 
     Args:
         params: All parameters.
@@ -33,9 +33,10 @@ def evaluate(params: Params, experiment: str) -> None:
     Raises:
         ReportError: Predictions or history are missing, damaged or cannot be scored.
     """
-    evaluation = params.experiments[experiment].evaluation
+    settings = params.experiments[experiment]
+    task, evaluation = params.splits[settings.split].labels.task, settings.evaluation
     folder = layout.predictions(experiment)
-    variants = {variant: predictions.read(folder / f"{variant}.parquet") for variant in layout.VARIANTS}
+    variants = {variant: predictions.read(folder / f"{variant}.parquet", task) for variant in layout.VARIANTS}
     _refuse_unlike(experiment, variants)
     trained = history.read(layout.models(experiment) / "history.csv")
 
@@ -43,34 +44,18 @@ def evaluate(params: Params, experiment: str) -> None:
         variant: scores.score(predicted, bootstrap(predicted, evaluation))
         for variant, predicted in variants.items()
     }
-    confusions = {variant: scores.confusion(predicted) for variant, predicted in variants.items()}
-    curves = {variant: scores.roc(predicted) for variant, predicted in variants.items()}
-    classes = variants[layout.VARIANTS[0]].classes
-
     out = layout.metrics(experiment)
     scores.write(out / "scores.json", measured)
+    write_json(out / "validation.json", trained.kept(settings.fine_tune.early_stopping))
     _write_csv(
         out / "confusion.csv",
         ("variant", "truth", "prediction", "images"),
-        (
-            (variant, truth, prediction, matrix[i, j])
-            for variant, matrix in confusions.items()
-            for i, truth in enumerate(classes)
-            for j, prediction in enumerate(classes)
-        ),
+        ((variant, *row) for variant, predicted in variants.items() for row in confusion.rows(predicted)),
     )
-    _write_csv(
-        out / "roc.csv",
-        ("variant", "false_positive_rate", "true_positive_rate", "threshold"),
-        (
-            (variant, *(f"{number:.6f}" for number in corner))
-            for variant, curve in curves.items()
-            for corner in zip(*curve, strict=True)
-        ),
-    )
-    figures.draw_confusion(out / "confusion.png", classes, confusions)
-    figures.draw_roc(out / "roc.png", curves, measured, evaluation.confidence)
-    figures.draw_curves(out / "curves.png", trained)
+    _write_csv(out / "roc.csv", roc.header(task), roc.rows(variants))
+    confusion.draw(out / "confusion.png", variants, measured)
+    roc.draw(out / "roc.png", variants, measured, evaluation.confidence)
+    curves.draw(out / "curves.png", trained)
 
 
 def _refuse_unlike(experiment: str, variants: dict[str, Predictions]) -> None:
@@ -86,9 +71,9 @@ def _refuse_unlike(experiment: str, variants: dict[str, Predictions]) -> None:
             )
 
 
-def _labelled(predicted: Predictions) -> list[tuple[str, int, int]]:
-    """Every image with its patient and its label, in the order of the images' names."""
-    columns = (predicted.images.tolist(), predicted.patients.tolist(), predicted.truth.tolist())
+def _labelled(predicted: Predictions) -> list[tuple[str, int, list[bool]]]:
+    """Every image with its patient and its labels, in the order of the images' names."""
+    columns = (predicted.images.tolist(), predicted.patients.tolist(), predicted.labels.tolist())
     return sorted(zip(*columns, strict=True))
 
 

@@ -11,6 +11,8 @@ from glassbox.errors import ReportError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from glassbox.params import EarlyStopping
+
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -29,6 +31,22 @@ class History:
         """The first epoch of fine-tuning where a warm start went before it, else None."""
         start = self.phases.count("warm_start")
         return start if 0 < start < len(self.epochs) else None
+
+    def kept(self, early_stopping: EarlyStopping | None) -> dict[str, float]:
+        """Validation figures of the epoch whose weights the model has: what settings are chosen by.
+
+        With early stopping that is fine-tuning's epoch of the lowest loss, else the last one.
+
+        Returns:
+            `epoch`, `val_loss` and `val_accuracy`; nothing where no epoch was trained.
+        """
+        if not self.epochs:
+            return {}
+        losses, start = self.curves["val_loss"], self.phases.count("warm_start")
+        at = len(losses) - 1
+        if early_stopping is not None and start < len(losses):
+            at = min(range(start, len(losses)), key=losses.__getitem__)
+        return {"epoch": self.epochs[at], **{name: self.curves[name][at] for name in ("val_loss", "val_accuracy")}}
 
 
 def read(path: Path) -> History:

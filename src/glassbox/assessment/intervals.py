@@ -25,7 +25,7 @@ class Intervals:
 
     roc_auc: tuple[float, float]
     accuracy: tuple[float, float]
-    #: Resamples that held one class only, have no ROC curve, and were drawn again.
+    #: Resamples in which no class had both sides, which have no ROC curve, and were drawn again.
     redrawn: int
 
 
@@ -41,11 +41,12 @@ class Resamples:
     """
 
     def __init__(self, predictions: Predictions, evaluation: Evaluation) -> None:
-        count = predictions.patient_count
         self._evaluation = evaluation
-        self._positives = np.bincount(predictions.patients[predictions.positive], minlength=count)
-        self._negatives = np.bincount(predictions.patients[~predictions.positive], minlength=count)
-        #: Draws without both classes that the last pass put back.
+        labels = predictions.labels[:, predictions.ranked]
+        # How many images of each patient have each class, and how many have not, (P, classes that count).
+        self._positives = _by_patient(predictions, labels)
+        self._negatives = _by_patient(predictions, ~labels)
+        #: Draws without both sides of any class that the last pass put back.
         self.redrawn = 0
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
@@ -59,7 +60,8 @@ class Resamples:
             # One bincount for all rows: row r counts in the bins from r * patients on.
             bins = drawn + np.arange(rows)[:, None] * patients
             times = np.bincount(bins.ravel(), minlength=rows * patients).reshape(rows, patients)
-            times = times[(times @ self._positives > 0) & (times @ self._negatives > 0)]
+            both = (times @ self._positives > 0) & (times @ self._negatives > 0)
+            times = times[both.any(axis=1)]
             self.redrawn += rows - len(times)
             missing -= len(times)
             yield times
@@ -69,7 +71,7 @@ class WeightedAuc:
     """The area under the ROC curve of many weightings of the same images, after one sort.
 
     Args:
-        score: The positive class's probability, (N,).
+        score: A class's probability, (N,).
         positive: Which images are of that class, (N,) bool; some, not all.
     """
 
@@ -83,7 +85,7 @@ class WeightedAuc:
         self._not_above = np.searchsorted(ranked, score[self._positives], side="right")
 
     def __call__(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The areas, (K,) in 0..1, for whole weights (K, N) under which either class weighs something.
+        """The areas, (K,) in 0..1, for whole weights (K, N); NaN where one side weighs nothing.
 
         All sums are of integers, so they are exact and the same on every machine.
         """
@@ -91,25 +93,39 @@ class WeightedAuc:
         np.cumsum(weights[:, self._negatives], axis=1, out=summed[:, 1:])
         positive = weights[:, self._positives]
         wins = (positive * (summed[:, self._below] + summed[:, self._not_above])).sum(axis=1)
-        return np.asarray(wins / (2 * positive.sum(axis=1) * summed[:, -1]))
+        pairs = positive.sum(axis=1) * summed[:, -1]
+        return np.asarray(np.divide(wins, 2 * pairs, out=np.full(len(weights), np.nan), where=pairs > 0))
 
 
 def bootstrap(predictions: Predictions, evaluation: Evaluation) -> Intervals:
-    """Percentile intervals of the area under the ROC curve and of accuracy, over patients."""
-    auc = WeightedAuc(predictions.score, predictions.positive)
-    count = predictions.patient_count
-    images = np.bincount(predictions.patients, minlength=count)
-    correct = np.bincount(predictions.patients[predictions.correct], minlength=count)
+    """Percentile intervals of the area under the ROC curve and of accuracy, over patients.
+
+    The area is the mean over the classes that count; in a resample a class that lacks one side is left out.
+    """
+    aucs = [
+        WeightedAuc(predictions.probabilities[:, position], predictions.labels[:, position])
+        for position in predictions.ranked
+    ]
+    asked = np.bincount(predictions.patients) * predictions.answers
+    right = _by_patient(predictions, predictions.right)
     resamples = Resamples(predictions, evaluation)
     areas, accuracies = [], []
     for times in resamples:
-        areas.append(auc(times[:, predictions.patients]))
-        accuracies.append(times @ correct / (times @ images))
+        weights = times[:, predictions.patients]
+        areas.append(np.nanmean([auc(weights) for auc in aucs], axis=0))
+        accuracies.append(times @ right / (times @ asked))
     return Intervals(
         _percentiles(areas, evaluation.confidence),
         _percentiles(accuracies, evaluation.confidence),
         resamples.redrawn,
     )
+
+
+def _by_patient(predictions: Predictions, counted: NDArray[Any]) -> NDArray[np.int64]:
+    """Whole numbers (N, ...) of the images, added up patient by patient, (P, ...) int64."""
+    sums = np.zeros((predictions.patient_count, *counted.shape[1:]), dtype=np.int64)
+    np.add.at(sums, predictions.patients, counted)
+    return sums
 
 
 def _percentiles(values: list[NDArray[np.float64]], confidence: float) -> tuple[float, float]:

@@ -16,15 +16,17 @@ from glassbox.files import write_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from glassbox.assessment.intervals import Intervals
     from glassbox.assessment.predictions import Predictions
 
-#: A share with 6 decimals, so that the last bits of a sum, which differ between machines, never show.
-Rounded = Annotated[
-    float, Field(ge=0.0, le=1.0, allow_inf_nan=False), pydantic.AfterValidator(lambda value: round(value, 6))
-]
+#: Keras' own, so that a probability of 0 costs 16.1 here too.
+EPSILON = 1e-7
+
+#: 6 decimals, so that the last bits of a sum, which differ between machines, never show.
+_SHORT = pydantic.AfterValidator(lambda value: round(value, 6))
+Rounded = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False), _SHORT]
+Signed = Annotated[float, Field(ge=-1.0, le=1.0, allow_inf_nan=False), _SHORT]
+Loss = Annotated[float, Field(ge=0.0, allow_inf_nan=False), _SHORT]
 
 
 class Scored(pydantic.BaseModel):
@@ -34,34 +36,50 @@ class Scored(pydantic.BaseModel):
 
 
 class ClassScores(Scored):
-    """One class against the others, at the most probable class."""
+    """One class against the others, at what the network decides."""
 
+    #: 0 where no image is said to be of the class.
     precision: Rounded
+    #: 0 where no image is of the class, as `support` says.
     recall: Rounded
     f1: Rounded
     #: Images that are of this class.
     support: NonNegativeInt
+    #: Their share of all images: the precision of naming the class every time.
+    prevalence: Rounded
+    #: This class against the others; null where no image, or every image, is of the class.
+    roc_auc: Rounded | None
 
 
 class VariantScores(Scored):
-    """One test variant of one experiment."""
+    """One test variant of one experiment.
+
+    For the binary task, areas and average precision are those of the positive class. For the others they are the
+    mean over the classes that some of the images have and others have not.
+    """
 
     roc_auc: Rounded
     roc_auc_low: Rounded
     roc_auc_high: Rounded
     average_precision: Rounded
+    #: Share of images whose most probable class is theirs; for `multi_label` the share of right answers, at 0.5,
+    #: among all images and classes (binary accuracy).
     accuracy: Rounded
     accuracy_low: Rounded
     accuracy_high: Rounded
-    #: Accuracy of naming the most frequent class every time.
+    #: Accuracy of naming the most frequent class every time; for `multi_label` of saying of each class what is
+    #: true of most images.
     majority_accuracy: Rounded
-    #: Share of images that are of the positive class.
+    accuracy_minus_majority: Signed
+    #: Categorical cross-entropy, or for `multi_label` the mean binary cross-entropy.
+    loss: Loss
+    #: Share of images that are of the positive class, or of any but the first, which is the absence of findings.
     prevalence: Rounded
     images: PositiveInt
     patients: PositiveInt
-    #: Bootstrap resamples that held one class only and were drawn again.
+    #: Bootstrap resamples in which no class had both sides, and which were drawn again.
     resamples_redrawn: NonNegativeInt
-    #: In the order of the network's outputs; the positive class is the last.
+    #: In the order of the network's outputs.
     classes: dict[str, ClassScores]
 
 
@@ -71,56 +89,76 @@ Scores = dict[str, VariantScores]
 
 def score(predictions: Predictions, intervals: Intervals) -> VariantScores:
     """The scores of one test variant."""
-    # Here and below: scikit-learn takes a second to import, which reading scores.json need not wait for.
+    # scikit-learn takes a second to import, which reading scores.json need not wait for.
     from sklearn import metrics
 
-    names = range(len(predictions.classes))
+    labels, probabilities = predictions.labels, predictions.probabilities
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        predictions.truth, predictions.decision, labels=names, zero_division=0.0
+        labels, predictions.decisions, average=None, zero_division=0.0
     )
+    areas = {
+        position: metrics.roc_auc_score(labels[:, position], probabilities[:, position])
+        for position in np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0)).tolist()
+    }
+    ranked = predictions.ranked
+    accuracy = float(predictions.right.mean() / predictions.answers)
+    majority = _majority(predictions)
     return VariantScores(
-        roc_auc=metrics.roc_auc_score(predictions.positive, predictions.score),
+        roc_auc=float(np.mean([areas[position] for position in ranked])),
         roc_auc_low=intervals.roc_auc[0],
         roc_auc_high=intervals.roc_auc[1],
-        average_precision=metrics.average_precision_score(predictions.positive, predictions.score),
-        accuracy=metrics.accuracy_score(predictions.truth, predictions.decision),
+        average_precision=float(
+            np.mean(
+                [
+                    metrics.average_precision_score(labels[:, position], probabilities[:, position])
+                    for position in ranked
+                ]
+            )
+        ),
+        accuracy=accuracy,
         accuracy_low=intervals.accuracy[0],
         accuracy_high=intervals.accuracy[1],
-        majority_accuracy=float(support.max() / support.sum()),
-        prevalence=float(predictions.positive.mean()),
-        images=len(predictions.truth),
+        majority_accuracy=majority,
+        accuracy_minus_majority=accuracy - majority,
+        loss=_loss(predictions),
+        prevalence=float(labels[:, 1:].any(axis=1).mean()),
+        images=len(labels),
         patients=predictions.patient_count,
         resamples_redrawn=intervals.redrawn,
         classes={
-            name: ClassScores(precision=precision[i], recall=recall[i], f1=f1[i], support=int(support[i]))
+            name: ClassScores(
+                precision=precision[i],
+                recall=recall[i],
+                f1=f1[i],
+                support=int(support[i]),
+                prevalence=support[i] / len(labels),
+                roc_auc=areas.get(i),
+            )
             for i, name in enumerate(predictions.classes)
         },
     )
 
 
-def roc(predictions: Predictions) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """False positive rates, true positive rates and thresholds of the ROC curve's corners, each (K,).
-
-    The first threshold is infinity, at which nothing is called positive.
-    """
-    from sklearn import metrics
-
-    false_positive, true_positive, thresholds = metrics.roc_curve(
-        predictions.positive, predictions.score, drop_intermediate=True
-    )
-    return np.asarray(false_positive), np.asarray(true_positive), np.asarray(thresholds)
+def _majority(predictions: Predictions) -> float:
+    """The accuracy of one answer for all images, the best there is."""
+    shares = predictions.labels.mean(axis=0)
+    if predictions.task == "multi_label":
+        return float(np.maximum(shares, 1 - shares).mean())
+    return float(shares.max())
 
 
-def confusion(predictions: Predictions) -> NDArray[np.int64]:
-    """Images by true class (rows) and most probable class (columns), (C, C) int64."""
-    matrix = np.zeros((len(predictions.classes),) * 2, dtype=np.int64)
-    np.add.at(matrix, (predictions.truth, predictions.decision), 1)
-    return matrix
+def _loss(predictions: Predictions) -> float:
+    """The cross-entropy of the task, in nats."""
+    likely = np.clip(predictions.probabilities.astype(np.float64), EPSILON, 1 - EPSILON)
+    of_class = -np.log(likely)
+    if predictions.task == "multi_label":
+        return float(np.where(predictions.labels, of_class, -np.log1p(-likely)).mean())
+    return float(of_class[predictions.labels].mean())
 
 
-def flat(scores: VariantScores) -> dict[str, float]:
-    """Every number under one name, levels joined by `_`: `roc_auc`, `classes_Infiltration_recall`, ..."""
-    numbers: dict[str, float] = {}
+def flat(scores: VariantScores) -> dict[str, float | None]:
+    """Every score under one name, levels joined by `_`: `roc_auc`, `classes_Infiltration_recall`, ..."""
+    numbers: dict[str, float | None] = {}
 
     def put(name: str, value: Any) -> None:
         if isinstance(value, dict):

@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from glassbox.doctor.archives import Stock
     from glassbox.params import AnySource, Params
 
-#: Bytes of Keras Applications' files without the head.
-_IMAGENET = {"vgg16": 58_889_256, "resnet50": 94_765_736}
+#: Keras Applications' files and their bytes, by backbone and whether the classification layers are in it.
+_IMAGENET = {
+    ("vgg16", False): ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", 58_889_256),
+    ("resnet50", False): ("resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5", 94_765_736),
+    ("resnet50", True): ("resnet50_weights_tf_dim_ordering_tf_kernels.h5", 102_967_424),
+    ("inceptionv3", False): ("inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5", 87_910_968),
+    ("inceptionv3", True): ("inception_v3_weights_tf_dim_ordering_tf_kernels.h5", 96_112_376),
+}
 
 
 def credentials(params: Params, stocks: Mapping[str, Stock]) -> Finding:
@@ -67,18 +73,19 @@ def weights(params: Params) -> list[Finding]:
         if (made := layout.weights(key) / layout.WEIGHTS).is_file():
             findings.append(Finding(name, "ok", f"{made} is there"))
         elif isinstance(settings, ImagenetWeights):
-            findings.append(_imagenet(name, settings.backbone))
+            findings.append(_imagenet(name, settings))
         elif isinstance(settings, FileWeights):
             findings.append(_file(name, settings.path))
     return findings
 
 
-def _imagenet(name: str, backbone: str) -> Finding:
+def _imagenet(name: str, settings: ImagenetWeights) -> Finding:
+    file, size_in_bytes = _IMAGENET[settings.backbone, settings.top]
     home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    cached = home / "models" / f"{backbone}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    cached = home / "models" / file
     if cached.is_file():
         return Finding(name, "ok", f"{cached} is there")
-    return Finding(name, "ok", f"to be fetched by Keras, {size(_IMAGENET[backbone])}")
+    return Finding(name, "ok", f"to be fetched by Keras, {size(size_in_bytes)}")
 
 
 def _file(name: str, path: Path) -> Finding:

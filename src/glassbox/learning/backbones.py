@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 from keras import layers
@@ -15,11 +15,24 @@ COMPACT_FILTERS = (16, 32, 64, 64, 128, 128)
 _COMPACT_POOLED = 4
 #: Keras' default of 0.99 follows too slowly where a training has some hundred steps.
 _COMPACT_MOMENTUM = 0.9
+_APPLICATIONS = {
+    "vgg16": keras.applications.VGG16,
+    "resnet50": keras.applications.ResNet50,
+    "inceptionv3": keras.applications.InceptionV3,
+}
 
-#: Grey levels that ImageNet's VGG16 and ResNet50 subtract from blue, green and red. The channels of a grey
-#: image are equal, so the swap to blue-green-red that precedes it changes nothing.
-IMAGENET_MEANS = (103.939, 116.779, 123.68)
-_APPLICATIONS = {"vgg16": keras.applications.VGG16, "resnet50": keras.applications.ResNet50}
+
+class Preprocess(NamedTuple):
+    """What ImageNet's weights expect of grey levels (0-255): `scale * level + offset`, a channel each."""
+
+    scale: float
+    offset: tuple[float, float, float]
+
+
+#: VGG16 and ResNet50 subtract ImageNet's means of blue, green and red; the channels of a grey image are equal,
+#: so the swap to blue-green-red that precedes it changes nothing. InceptionV3 takes levels from -1 to 1.
+_MEANS = Preprocess(1.0, (-103.939, -116.779, -123.68))
+PREPROCESS = {"vgg16": _MEANS, "resnet50": _MEANS, "inceptionv3": Preprocess(1 / 127.5, (-1.0, -1.0, -1.0))}
 
 
 def channels(backbone: Backbone) -> int:
@@ -27,26 +40,29 @@ def channels(backbone: Backbone) -> int:
     return 1 if backbone == "compact" else 3
 
 
-def standalone(backbone: Backbone) -> keras.Model:
-    """A backbone by itself, for inputs (N, any, any, channels): how weights are kept and checked."""
-    inputs = keras.Input((None, None, channels(backbone)))
-    return keras.Model(inputs, apply(backbone, inputs))
-
-
-def apply(backbone: Backbone, x: keras.KerasTensor, weights: str | None = None) -> keras.KerasTensor:
-    """Lays the layers of a backbone onto `x` (N, height, width, channels), without a head.
+def standalone(backbone: Backbone, *, top: bool = False, weights: str | None = None) -> keras.Model:
+    """A backbone by itself, for inputs (N, any, any, channels): how weights are kept and checked.
 
     Args:
         backbone: Which.
-        x: Its input.
+        top: With ImageNet's classification layers.
         weights: None for random ones, `imagenet` for Keras Applications' download (not for `compact`).
+    """
+    inputs = keras.Input((None, None, channels(backbone)))
+    return keras.Model(inputs, apply(backbone, inputs, top=top, weights=weights))
+
+
+def apply(
+    backbone: Backbone, x: keras.KerasTensor, *, top: bool = False, weights: str | None = None
+) -> keras.KerasTensor:
+    """Lays the layers of a backbone onto `x` (N, height, width, channels).
 
     Returns:
-        The last feature map, (N, h, w, features).
+        The last feature map (N, h, w, features); with `top` the softmax over ImageNet's classes (N, 1000).
     """
     if backbone == "compact":
         return _compact(x)
-    return _APPLICATIONS[backbone](include_top=False, weights=weights, input_tensor=x).output
+    return _APPLICATIONS[backbone](include_top=top, weights=weights, input_tensor=x).output
 
 
 def _compact(x: keras.KerasTensor) -> keras.KerasTensor:

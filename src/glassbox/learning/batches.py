@@ -1,7 +1,9 @@
-"""Batches of a fold, gathered from memory-mapped shards, augmented, and prepared ahead by one thread."""
+"""Batches of a fold, gathered from memory-mapped shards, varied, and prepared ahead by one thread."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import queue
 import threading
 from dataclasses import dataclass
@@ -13,22 +15,31 @@ import pandas as pd
 
 from glassbox import layout
 from glassbox.learning import augment
-from glassbox.shards.read import Images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
     from numpy.typing import NDArray
 
-    from glassbox.learning.augment import Affines
-    from glassbox.params import Augmentation, Experiment
+    from glassbox.learning.augment import Variations
+    from glassbox.params import Augmentation
+    from glassbox.shards.read import Images
 
     Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 T = TypeVar("T")
 _AHEAD = 3
 # The streams that are drawn from one seed.
-_ORDER, _AFFINE = 0, 1
+_ORDER, _VARIATION = 0, 1
+
+
+def rows_of(split: pd.DataFrame, fold: str) -> pd.DataFrame:
+    """The rows of a fold; of validation and test each as often as it was drawn (a leaking recipe draws rows)."""
+    rows = split[split["fold"] == fold]
+    if fold == "train":
+        return rows
+    repeated = rows.loc[rows.index.repeat(rows["draws"])]
+    return repeated.assign(draws=np.int32(1)).reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,8 @@ class Fold:
     Attributes:
         images: Where they lie.
         positions: int64 (N,), for `images.gather`.
-        labels: float32 (N, classes), one-hot.
-        draws: int32 (N,), how often each is shown in an epoch.
+        labels: float32 (N, classes), 0 or 1.
+        draws: int32 (N,), how often each is shown in a pass.
     """
 
     images: Images
@@ -50,7 +61,7 @@ class Fold:
     @classmethod
     def of(cls, images: Images, split: pd.DataFrame, fold: str) -> Fold:
         """The rows of a split that belong to `fold`."""
-        rows = split[split["fold"] == fold]
+        rows = rows_of(split, fold)
         labels = rows[[column for column in split if column.startswith(layout.LABEL)]]
         return cls(
             images,
@@ -63,40 +74,62 @@ class Fold:
         return len(self.positions)
 
 
-def folds(experiment: Experiment) -> tuple[Fold, Fold]:
-    """The training and the validation fold of an experiment."""
-    images = Images(layout.shards(experiment.dataset))
-    split = pd.read_parquet(layout.split(experiment.split) / "split.parquet")
-    return Fold.of(images, split, "train"), Fold.of(images, split, "validation")
+def read_split(name: str) -> pd.DataFrame:
+    """The rows of a split, as the split stage wrote them."""
+    frame: pd.DataFrame = pd.read_parquet(layout.split(name) / "split.parquet")
+    return frame
 
 
 def steps(fold: Fold, batch_size: int) -> int:
-    """Batches in an epoch of training: whole ones only, at least one."""
+    """Batches in a pass over a training fold: whole ones only, at least one."""
     return max(int(fold.draws.sum()) // batch_size, 1)
 
 
-def training(fold: Fold, augmentation: Augmentation, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
-    """The batches of one epoch: each image as often as it is drawn, shuffled, each showing augmented anew.
+def training(
+    fold: Fold,
+    augmentation: Augmentation,
+    batch_size: int,
+    seed: int,
+    *,
+    first_pass: int,
+    first_step: int = 0,
+) -> Generator[Batch]:
+    """Batches of training without end, pass after pass: each image as often as it is drawn, shuffled, varied anew.
 
-    Order and augmentation depend on `seed` and `epoch` alone, so any epoch can be replayed. Only whole batches
-    are given (another shape would be compiled anew); the remainder left out is another one in each epoch.
+    Order and variation depend on `seed` and the number of the pass alone, so any step can be replayed. Only
+    whole batches are given (another shape would be compiled anew); the remainder left out is another one in each
+    pass. Batches are made ahead while the network trains, across the ends of passes and epochs.
+
+    Args:
+        fold: What is trained on.
+        augmentation: The ranges of variation.
+        batch_size: Images in a batch.
+        seed: The experiment's seed.
+        first_pass: Number of the first pass.
+        first_step: Steps from the beginning of that pass to begin at.
 
     Yields:
         uint8 (batch, size, size) and float32 (batch, classes).
     """
-    order = np.random.default_rng((seed, _ORDER, epoch)).permutation(np.repeat(np.arange(len(fold)), fold.draws))
-    affines = augment.draw(augmentation, len(order), (seed, _AFFINE, epoch))
-    transformations = augment.matrices(affines, fold.images.size)
+    repeated = np.repeat(np.arange(len(fold)), fold.draws)
+    in_pass = steps(fold, batch_size)
+    number, order, variations = -1, repeated, None
 
     def make(step: int) -> Batch:
-        chosen = slice(step * batch_size, (step + 1) * batch_size)
+        nonlocal number, order, variations
+        wanted, position = first_pass + step // in_pass, step % in_pass
+        if wanted != number or variations is None:
+            number = wanted
+            order = np.random.default_rng((seed, _ORDER, number)).permutation(repeated)
+            variations = augment.draw(augmentation, len(order), (seed, _VARIATION, number))
+        chosen = slice(position * batch_size, (position + 1) * batch_size)
         images = fold.images.gather(fold.positions[order[chosen]])
-        return augment.warp(images, transformations[chosen]), fold.labels[order[chosen]]
+        return augment.apply(images, variations.some(chosen)), fold.labels[order[chosen]]
 
-    return _ahead(make, steps(fold, batch_size))
+    return _ahead(make, itertools.count(first_step))
 
 
-def in_order(fold: Fold, batch_size: int, affines: Affines | None = None) -> Iterator[NDArray[np.uint8]]:
+def in_order(fold: Fold, batch_size: int, variations: Variations | None = None) -> Generator[NDArray[np.uint8]]:
     """The images of a fold once, in its order, for prediction; uint8 (batch, size, size).
 
     The last batch is filled up with its last image, so that all have one shape: cut the predictions to
@@ -105,50 +138,61 @@ def in_order(fold: Fold, batch_size: int, affines: Affines | None = None) -> Ite
     Args:
         fold: The images.
         batch_size: Images in a batch.
-        affines: One transformation an image, or None for the images as they are.
+        variations: One an image, or None for the images as they are.
     """
-    transformations = None if affines is None else augment.matrices(affines, fold.images.size)
     order = np.minimum(np.arange(-(-len(fold) // batch_size) * batch_size), len(fold) - 1)
 
     def make(step: int) -> NDArray[np.uint8]:
         chosen = order[step * batch_size : (step + 1) * batch_size]
         images = fold.images.gather(fold.positions[chosen])
-        return images if transformations is None else augment.warp(images, transformations[chosen])
+        return images if variations is None else augment.apply(images, variations.some(chosen))
 
-    return _ahead(make, len(order) // batch_size)
+    return _ahead(make, range(len(order) // batch_size))
 
 
-def _ahead(make: Callable[[int], T], count: int) -> Iterator[T]:
-    """Yields `make(0)`, `make(1)`, ... in order, made by one thread that runs some batches ahead."""
-    made: queue.Queue[T | BaseException] = queue.Queue(_AHEAD)
+@dataclass(frozen=True)
+class _End:
+    """The end of what is made, and why it came to one."""
+
+    error: BaseException | None
+
+
+def _ahead(make: Callable[[int], T], steps: Iterable[int]) -> Generator[T]:
+    """Yields what `make` makes of each step, in order, made by one thread that runs some steps ahead."""
+    made: queue.Queue[T | _End] = queue.Queue(_AHEAD)
     stop = threading.Event()
-
-    def put(item: T | BaseException) -> None:
-        while not stop.is_set():
-            try:
-                return made.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-        return None
-
-    def work() -> None:
-        cv2.setNumThreads(0)  # the cores belong to the network
-        try:
-            for step in range(count):
-                if stop.is_set():
-                    return
-                put(make(step))
-        except BaseException as error:  # noqa: BLE001 (it is raised again where the batch is awaited)
-            put(error)
-
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=_work, args=(make, steps, made, stop), daemon=True)
     thread.start()
     try:
-        for _ in range(count):
+        while True:
             item = made.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+            if not isinstance(item, _End):
+                yield item
+            elif item.error is None:
+                return
+            else:
+                raise item.error
     finally:
         stop.set()
         thread.join()
+
+
+def _work(
+    make: Callable[[int], T], steps: Iterable[int], made: queue.Queue[T | _End], stop: threading.Event
+) -> None:
+    def put(item: T | _End) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                return made.put(item, timeout=0.1)
+        return None
+
+    cv2.setNumThreads(0)  # the cores belong to the network
+    try:
+        for step in steps:
+            if stop.is_set():
+                return
+            put(make(step))
+    except BaseException as error:  # noqa: BLE001 (it is raised again where the batch is awaited)
+        put(_End(error))
+    else:
+        put(_End(None))

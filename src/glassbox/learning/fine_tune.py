@@ -8,8 +8,10 @@ import keras
 
 from glassbox import layout
 from glassbox.files import sha256_file, write_json
-from glassbox.learning import history, keras_file, phases, runtime
-from glassbox.learning.batches import folds
+from glassbox.learning import history, keras_file, phases, runtime, strategies
+from glassbox.learning.checkpoint import Checkpoint
+from glassbox.learning.lesson import Lesson
+from glassbox.learning.record import unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +37,7 @@ def fine_tune(
     settings = params.experiments[experiment]
     runtime.prepare(settings.training.seed, settings.training.precision)
     folder = layout.models(experiment)
-    model = keras.models.load_model(folder / layout.INITIAL_MODEL, compile=False)
-    train, validation = folds(settings)
+    lesson = Lesson.of(params, experiment)
     rows = history.read(folder / layout.INITIAL_HISTORY)
     for row in rows:
         on_epoch(row)
@@ -45,18 +46,18 @@ def fine_tune(
         history.say(row)
         on_epoch(row)
 
-    rows += phases.run(
-        model,
-        settings.fine_tune,
-        name="fine_tune",
-        training=settings.training,
-        augmentation=settings.augmentation,
-        train=train,
-        validation=validation,
-        first_epoch=len(rows),
-        on_epoch=tell,
-    )
-    keras_file.save(model, folder / layout.MODEL)
-    history.write(rows, folder / layout.HISTORY)
-    write_json(folder / layout.LINEAGE, {**record, "model_sha256": sha256_file(folder / layout.MODEL)})
+    with strategies.scope(settings.training), unfinished(params, experiment, "fine_tune") as path:
+        model = keras.models.load_model(folder / layout.INITIAL_MODEL, compile=False)
+        rows += phases.run(
+            model,
+            params.phase(experiment, "fine_tune"),
+            lesson,
+            name="fine_tune",
+            first_epoch=len(rows),
+            checkpoint=Checkpoint(path),
+            on_epoch=tell,
+        )
+        keras_file.save(model, folder / layout.MODEL)
+        history.write(rows, folder / layout.HISTORY)
+        write_json(folder / layout.LINEAGE, {**record, "model_sha256": sha256_file(folder / layout.MODEL)})
     return model

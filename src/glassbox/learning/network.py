@@ -11,24 +11,25 @@ from glassbox.errors import ModelError
 from glassbox.learning import backbones
 
 if TYPE_CHECKING:
-    from glassbox.params import Model
+    from glassbox.params import Model, Task
 
 # Layers before and after the backbone are told from its own by these.
 _BEFORE, _AFTER = "pixels_", "head_"
 
 
-def build(settings: Model, size: int, classes: int, mean: float, deviation: float) -> keras.Model:
+def build(settings: Model, size: int, task: Task, classes: int, *, mean: float, deviation: float) -> keras.Model:
     """Builds the network with random weights.
 
     Args:
         settings: Backbone, normalisation and head.
         size: Width and height of a film in pixels.
-        classes: Number of outputs (softmax).
+        task: What the outputs are: `multi_label` has a sigmoid each, the others one softmax.
+        classes: Number of outputs.
         mean: Mean grey level of the training fold (0-255), for `normalise: standardise`.
         deviation: Its standard deviation.
 
     Returns:
-        A model from uint8 (N, size, size), 0-255, to float32 (N, classes) that add up to one.
+        A model from uint8 (N, size, size), 0-255, to float32 (N, classes), 0-1.
 
     Raises:
         ModelError: The backbone cannot be built for this size.
@@ -39,29 +40,47 @@ def build(settings: Model, size: int, classes: int, mean: float, deviation: floa
     if backbones.channels(settings.backbone) == 3:
         x = layers.Concatenate(name=f"{_BEFORE}three_channels", dtype="float32")([x, x, x])
     if settings.preprocess == "imagenet":
-        offset = [-value for value in backbones.IMAGENET_MEANS]
-        x = layers.Rescaling(1.0, offset, name=f"{_BEFORE}imagenet", dtype="float32")(x)
+        scale, offset = backbones.PREPROCESS[settings.backbone]
+        x = layers.Rescaling(scale, list(offset), name=f"{_BEFORE}imagenet", dtype="float32")(x)
     try:
-        x = backbones.apply(settings.backbone, x)
+        features = backbones.apply(settings.backbone, x, top=settings.top)
     except ValueError as error:
         raise ModelError(
             f"backbone {settings.backbone} cannot be built for {size} x {size} pixels: {error}",
             "a size that leaves the last feature map at least one pixel",
             "set a larger size for the dataset",
         ) from None
-    return keras.Model(inputs, head(x, settings.dense, settings.dropout, classes, "softmax"))
+    model = keras.Model(inputs, head(settings, features, classes, activation(task)))
+    if settings.momentum is not None:
+        for layer in backbone_layers(model):
+            if isinstance(layer, layers.BatchNormalization):
+                layer.momentum = settings.momentum
+    return model
 
 
-def head(
-    features: keras.KerasTensor, dense: tuple[int, ...], dropout: float, outputs: int, activation: str
-) -> keras.KerasTensor:
-    """Global average pooling, fully connected layers, dropout and the outputs in float32."""
-    x = layers.GlobalAveragePooling2D(name=f"{_AFTER}pool")(features)
-    for number, units in enumerate(dense, start=1):
+def activation(task: Task) -> str:
+    """The activation of a task's outputs."""
+    return "sigmoid" if task == "multi_label" else "softmax"
+
+
+def head(settings: Model, features: keras.KerasTensor, outputs: int, activation: str) -> keras.KerasTensor:
+    """What follows the backbone: pooling, normalisation, fully connected layers, dropout; outputs in float32."""
+    x = features
+    if not settings.top:
+        x = layers.GlobalAveragePooling2D(name=f"{_AFTER}pool")(x)
+    if settings.batch_normalisation:
+        x = layers.BatchNormalization(name=f"{_AFTER}bn")(x)
+    for number, units in enumerate(settings.dense, start=1):
         x = layers.Dense(units, activation="relu", name=f"{_AFTER}dense{number}")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name=f"{_AFTER}dropout")(x)
-    return layers.Dense(outputs, activation=activation, dtype="float32", name=f"{_AFTER}output")(x)
+    if settings.dropout:
+        x = layers.Dropout(settings.dropout, name=f"{_AFTER}dropout")(x)
+    return layers.Dense(
+        outputs,
+        activation=activation,
+        kernel_initializer=settings.output_weights,
+        dtype="float32",
+        name=f"{_AFTER}output",
+    )(x)
 
 
 def backbone_layers(model: keras.Model) -> list[layers.Layer]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import keras
-
 from glassbox.errors import ModelError
 from glassbox.files import sha256_file
 from glassbox.learning import backbones, weights
@@ -13,7 +11,7 @@ from glassbox.learning.pretraining import pretrain
 from glassbox.params import FileWeights, ImagenetWeights, PretrainingWeights
 
 if TYPE_CHECKING:
-    from glassbox.params import Backbone
+    import keras
 
 
 def obtain(settings: ImagenetWeights | FileWeights | PretrainingWeights, place: str) -> keras.Model:
@@ -25,17 +23,16 @@ def obtain(settings: ImagenetWeights | FileWeights | PretrainingWeights, place: 
     if isinstance(settings, PretrainingWeights):
         return pretrain(settings)
     if isinstance(settings, ImagenetWeights):
-        return _imagenet(settings.backbone, place)
+        return _imagenet(settings, place)
     return _from_file(settings, place)
 
 
-def _imagenet(backbone: Backbone, place: str) -> keras.Model:
-    inputs = keras.Input((None, None, backbones.channels(backbone)))
+def _imagenet(settings: ImagenetWeights, place: str) -> keras.Model:
     try:
-        return keras.Model(inputs, backbones.apply(backbone, inputs, weights="imagenet"))
+        return backbones.standalone(settings.backbone, top=settings.top, weights="imagenet")
     except Exception as error:  # noqa: BLE001 (Keras raises a bare Exception when a download fails)
         raise ModelError(
-            f"{place}: Keras could not fetch the ImageNet weights of {backbone}: {error}",
+            f"{place}: Keras could not fetch the ImageNet weights of {settings.backbone}: {error}",
             "a connection to Keras' storage, or the file in its cache (~/.keras/models)",
             f"run again when connected, or set {place} to kind: file with a weights file you have",
         ) from None
@@ -50,4 +47,4 @@ def _from_file(settings: FileWeights, place: str) -> keras.Model:
             f"sha256 {settings.sha256}",
             f"use the file that is meant, or set {place}.sha256 to what was found",
         )
-    return weights.load(settings.backbone, settings.path, place)
+    return weights.load(settings.backbone, settings.path, place, top=settings.top)

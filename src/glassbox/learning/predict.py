@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import keras
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glassbox import layout
 from glassbox.files import atomic
 from glassbox.learning import augment, runtime
-from glassbox.learning.batches import Fold
+from glassbox.learning.batches import Fold, read_split, rows_of
 from glassbox.learning.inference import infer
 from glassbox.shards.read import Images
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
     from glassbox.params import Params
@@ -29,19 +29,19 @@ _TEST = 2
 def predict(params: Params, experiment: str) -> None:
     """Writes `layout.predictions(experiment)`: one Parquet file a variant, one row an image of the test fold.
 
-    The augmented variant transforms each image once, drawn from the experiment's seed and its ranges. Rows
+    The augmented variant varies each image once, drawn from the experiment's seed and its ranges. Rows
     keep the split's order, so a prediction can never be compared with another image's label.
     """
     settings = params.experiments[experiment]
     runtime.prepare(settings.training.seed, settings.training.precision)
     model = keras.models.load_model(layout.models(experiment) / layout.MODEL, compile=False)
-    split = pd.read_parquet(layout.split(settings.split) / "split.parquet")
+    split = read_split(settings.split)
     fold = Fold.of(Images(layout.shards(settings.dataset)), split, "test")
-    affines = augment.draw(settings.augmentation, len(fold), (settings.training.seed, _TEST))
+    variations = augment.draw(settings.augmentation, len(fold), (settings.training.seed, _TEST))
     with atomic(layout.predictions(experiment)) as folder:
         folder.mkdir()
-        for variant, drawn in zip(layout.VARIANTS, (None, affines), strict=True):
-            table = _table(split[split["fold"] == "test"], infer(model, fold, drawn))
+        for variant, drawn in zip(layout.VARIANTS, (None, variations), strict=True):
+            table = _table(rows_of(split, "test"), infer(model, fold, drawn))
             pq.write_table(table, folder / f"{variant}.parquet")
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from keras import layers
 
 from glassbox.errors import ModelError
-from glassbox.learning import backbones, network, phases, runtime
-from glassbox.params import Optimizer
+from glassbox.learning import backbones, network, runtime
+from glassbox.learning.optimizers import optimizer
+from glassbox.params import Model, Optimizer
 from glassbox.sources import films as generated
 
 if TYPE_CHECKING:
@@ -33,16 +34,17 @@ def pretrain(settings: PretrainingWeights) -> keras.Model:
             "at least one batch",
             "raise films.patients, or lower batch_size",
         )
-    backbone = backbones.standalone(settings.backbone)
+    backbone = backbones.standalone(settings.backbone, top=settings.top)
     inputs = keras.Input((settings.size, settings.size, 1))
     x = layers.Rescaling(1 / images.std(), -images.mean() / images.std())(inputs)
     if backbones.channels(settings.backbone) == 3:
         x = layers.Concatenate()([x, x, x])
-    outputs = network.head(backbone(x), (), 0.0, targets.shape[1], "sigmoid")
+    plain = Model(backbone=settings.backbone, top=settings.top, normalise="none")
+    outputs = network.head(plain, backbone(x), targets.shape[1], "sigmoid")
     model = keras.Model(inputs, outputs)
     steps = len(images) // settings.batch_size
     schedule = Optimizer(name="adamw", learning_rate=settings.learning_rate, schedule="cosine")
-    model.compile(phases.optimizer(schedule, steps * settings.epochs), "binary_crossentropy")
+    model.compile(optimizer(schedule, steps * settings.epochs), "binary_crossentropy")
     for epoch in range(settings.epochs):
         order = np.random.default_rng((settings.seed, epoch)).permutation(len(images))
         loss = 0.0

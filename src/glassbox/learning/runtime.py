@@ -13,8 +13,9 @@ import keras
 if TYPE_CHECKING:
     from glassbox.params import Precision
 
-#: The packages whose numbers reach a model's bytes; `environment.yaml` holds their locked versions.
-PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "h5py")
+#: The packages whose numbers reach a model's bytes, Keras' backend beside them; `environment.yaml` holds their
+#: locked versions.
+PACKAGES = ("keras", "numpy", "opencv-python-headless", "scikit-image", "h5py")
 
 
 def prepare(seed: int, precision: Precision) -> None:
@@ -28,13 +29,14 @@ def prepare(seed: int, precision: Precision) -> None:
 
 
 def packages() -> dict[str, str]:
-    """The installed versions of `PACKAGES`."""
-    return {name: version(name) for name in PACKAGES}
+    """The installed versions of Keras' backend and of `PACKAGES`."""
+    return {name: version(name) for name in (keras.backend.backend(), *PACKAGES)}
 
 
 def machine() -> dict[str, Any]:
-    """What a model's bits depend on besides its inputs: cores, oneDNN and the kind of CPU."""
+    """What a model's bits depend on besides its inputs: Keras' backend, cores, oneDNN and the kind of CPU."""
     return {
+        "backend": keras.backend.backend(),
         "cores": len(os.sched_getaffinity(0)),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") != "0",
         "architecture": platform.machine(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import h5py
+
 from glassbox import layout
 from glassbox.errors import ModelError
 from glassbox.learning import backbones
@@ -14,14 +16,18 @@ if TYPE_CHECKING:
 
     import keras
 
-    from glassbox.params import Backbone
+    from glassbox.params import Backbone, Model
 
 
-def load_into(model: keras.Model, backbone: Backbone, folder: Path) -> None:
+#: What a backbone's weights come with.
+_TOP = {True: "with ImageNet's classification layers", False: "without its head"}
+
+
+def load_into(model: keras.Model, settings: Model, folder: Path) -> None:
     """Gives the backbone of a flat model the weights in `folder`; leaves it as it is where they are `none`."""
     if (folder / layout.NO_WEIGHTS).exists():
         return
-    trained = load(backbone, folder / layout.WEIGHTS, str(folder))
+    trained = load(settings.backbone, folder / layout.WEIGHTS, str(folder), top=settings.top)
     copy(trained, model)
 
 
@@ -31,19 +37,29 @@ def copy(one: keras.Model, other: keras.Model) -> None:
         same.set_weights(layer.get_weights())
 
 
-def load(backbone: Backbone, path: Path, place: str) -> keras.Model:
+def load(backbone: Backbone, path: Path, place: str, *, top: bool = False) -> keras.Model:
     """A backbone by itself with the weights of a file; `place` names it in messages.
 
     Raises:
         ModelError: The weights are of another architecture, or the file is none.
     """
-    model = backbones.standalone(backbone)
+    model = backbones.standalone(backbone, top=top)
     try:
         model.load_weights(path)
+        _refuse_more(path, len(model.weights))
     except (ValueError, OSError, KeyError) as error:
         raise ModelError(
             f"{place}: {path.name} does not fit: {str(error).splitlines()[0]}",
-            f"the weights of a {backbone} backbone without its head",
+            f"the weights of a {backbone} backbone {_TOP[top]}",
             "use a weights file of that architecture",
         ) from None
     return model
+
+
+def _refuse_more(path: Path, wanted: int) -> None:
+    """Keras passes over what a file holds besides: classification layers, or a whole network."""
+    with h5py.File(path) as file:
+        found: list[str] = []
+        file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+    if len(found) != wanted:
+        raise ValueError(f"it holds {len(found)} weights, not {wanted}")

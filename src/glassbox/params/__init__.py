@@ -1,35 +1,54 @@
 """The parameters of the pipeline, typed and frozen: what `params.yaml` may say."""
 
-from glassbox.params.base import Backbone, Frozen, Key, Layout, Precision, Sha256, Share
-from glassbox.params.data import Dataset, Labels, Method, Split
-from glassbox.params.document import Params, load, parse
+from glassbox.params.base import Backbone, Frozen, Key, Layout, Precision, Sha256, Share, Task
+from glassbox.params.data import (
+    BinaryLabels,
+    Dataset,
+    Labels,
+    Method,
+    MultiLabels,
+    Procedure,
+    SingleLabels,
+    Split,
+)
+from glassbox.params.document import PHASES, Params, PhaseName, load, parse
 from glassbox.params.experiments import (
+    AllButLastLayers,
     Augmentation,
     EarlyStopping,
     Evaluation,
     Experiment,
     FirstLayers,
+    Freeze,
     Model,
     Optimizer,
     Phase,
     Published,
     Training,
 )
+from glassbox.params.grids import NO_CHOICE, Choice, Grid, Row
 from glassbox.params.sources import AnySource, ArchiveSource, KaggleSource, PhantomSource, Source
 from glassbox.params.weights import FileWeights, ImagenetWeights, NoWeights, PretrainingWeights, Weights
 
 __all__ = [
+    "NO_CHOICE",
+    "PHASES",
+    "AllButLastLayers",
     "AnySource",
     "ArchiveSource",
     "Augmentation",
     "Backbone",
+    "BinaryLabels",
+    "Choice",
     "Dataset",
     "EarlyStopping",
     "Evaluation",
     "Experiment",
     "FileWeights",
     "FirstLayers",
+    "Freeze",
     "Frozen",
+    "Grid",
     "ImagenetWeights",
     "KaggleSource",
     "Key",
@@ -37,18 +56,24 @@ __all__ = [
     "Layout",
     "Method",
     "Model",
+    "MultiLabels",
     "NoWeights",
     "Optimizer",
     "Params",
     "PhantomSource",
     "Phase",
+    "PhaseName",
     "Precision",
     "PretrainingWeights",
+    "Procedure",
     "Published",
+    "Row",
     "Sha256",
     "Share",
+    "SingleLabels",
     "Source",
     "Split",
+    "Task",
     "Training",
     "Weights",
     "load",

@@ -34,7 +34,9 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 #: Name of the module of `glassbox.cohorts` that reads the archive's tables.
 Layout = Annotated[str, AfterValidator(_is_a_cohort)]
-Backbone = Literal["compact", "vgg16", "resnet50"]
+Backbone = Literal["compact", "vgg16", "resnet50", "inceptionv3"]
+#: What is asked of a film: one finding or not, one of many, or each of many.
+Task = Literal["binary", "single_label", "multi_label"]
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 

@@ -18,10 +18,12 @@ class NoWeights(Frozen):
 
 
 class ImagenetWeights(Frozen):
-    """Keras Applications' ImageNet weights, without the classification head."""
+    """Keras Applications' ImageNet weights."""
 
     kind: Literal["imagenet"]
-    backbone: Literal["vgg16", "resnet50"]
+    backbone: Literal["vgg16", "resnet50", "inceptionv3"]
+    #: Whether ImageNet's classification layers belong to it, for a model with `top`.
+    top: bool = False
 
 
 class FileWeights(Frozen):
@@ -29,6 +31,8 @@ class FileWeights(Frozen):
 
     kind: Literal["file"]
     backbone: Backbone
+    #: Whether it holds ImageNet's classification layers too.
+    top: bool = False
     path: Path
     sha256: Sha256
 
@@ -38,6 +42,8 @@ class PretrainingWeights(Frozen):
 
     kind: Literal["pretraining"]
     backbone: Backbone
+    #: Whether the backbone carries ImageNet's classification layers, for a model with `top`.
+    top: bool = False
     films: PhantomSource
     #: Width and height the films are resized to, in pixels.
     size: Annotated[int, Field(ge=16, le=2048)]

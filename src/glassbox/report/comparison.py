@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from glassbox import layout
 from glassbox.errors import ReportError
 from glassbox.files import write_text
-from glassbox.report import page
+from glassbox.report import grids, page
 from glassbox.report.results import Result
 from glassbox.report.strays import strays
 
@@ -32,9 +32,10 @@ def compare(params: Params, _key: str) -> None:
     if found := strays(params):
         raise ReportError(
             f"{', '.join(map(str, found))}: no entry of {layout.PARAMS} has such results",
-            f"only results of the experiments, sources and splits of profile {params.profile}",
+            f"only results of the experiments, sources, splits and grids of profile {params.profile}",
             f"`git rm -r {' '.join(map(str, found))}` or move it out of {layout.METRICS}/, then `dvc repro`",
         )
+    params = grids.chosen(params)
     results = [Result.read(params, experiment) for experiment in params.experiments]
     if not results:
         raise ReportError(f"{layout.PARAMS} has no experiment", "one at least", "run `glassbox use demo`")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import jinja2
 
 from glassbox import layout
 from glassbox.assessment.figures import VARIANT_COLOURS, VARIANT_NAMES
+from glassbox.assessment.scores import ClassScores
 from glassbox.params import PhantomSource
-from glassbox.report import settings
+from glassbox.report import grids, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +23,21 @@ if TYPE_CHECKING:
     from glassbox.report.results import Number, Result
 
 #: The metrics of the overview and of every row group of the results, and how they are called.
-HEADLINES = {"roc_auc": "ROC AUC", "accuracy": "Accuracy", "average_precision": "Average precision"}
+HEADLINES = {
+    "roc_auc": "ROC AUC",
+    "accuracy": "Accuracy",
+    "majority_accuracy": "Majority classifier: accuracy",
+    "accuracy_minus_majority": "Accuracy \N{MINUS SIGN} majority classifier",
+    "average_precision": "Average precision",
+    "loss": "Loss",
+}
+#: Metrics that are differences and are shown with their sign.
+DIFFERENCES = ("accuracy_minus_majority",)
 #: What each figure shows, for those who cannot see it.
 CAPTIONS = {
     "roc": "ROC curves",
     "confusion": "Confusion matrices",
+    "bars": "Recall and precision of each class",
     "curves": "Loss and accuracy by epoch",
 }
 
@@ -35,6 +47,8 @@ class Row:
     """One metric of one experiment in every variant."""
 
     name: str
+    #: Whether the metric is itself a difference.
+    signed: bool
     #: variant -> number.
     numbers: dict[str, Number]
 
@@ -91,8 +105,9 @@ def html(params: Params, results: Sequence[Result]) -> str:
         axes=[_axis(metric, results) for metric in ("roc_auc", "accuracy")],
         rows={result.key: _rows(result) for result in results},
         groups=settings.groups(params, results),
+        grids=grids.heat_maps(params),
         generated=[result.key for result in results if _generated(params, result)],
-        captions=CAPTIONS,
+        caption=partial(_caption, params),
         embedded=_embedded,
     )
 
@@ -101,21 +116,31 @@ def _rows(result: Result) -> list[Row]:
     """The headline metrics, then whatever else the source reports."""
     reported = [name for variant in result.experiment.published.scores.values() for name in variant]
     return [
-        Row(_title(name), {variant: result.number(variant, name) for variant in layout.VARIANTS})
+        Row(
+            _title(name),
+            name in DIFFERENCES,
+            {variant: result.number(variant, name) for variant in layout.VARIANTS},
+        )
         for name in dict.fromkeys([*HEADLINES, *reported])
     ]
 
 
 def _title(name: str) -> str:
-    """A metric's flat name in words: `classes_Infiltration_recall` is "Infiltration: recall"."""
-    if name.startswith("classes_"):
-        finding, _, metric = name.removeprefix("classes_").rpartition("_")
-        return f"{finding}: {metric}"
+    """A metric's flat name in words: `classes_Infiltration_recall` is "Infiltration: Recall"."""
+    for metric in ClassScores.model_fields:
+        if name.startswith("classes_") and name.endswith(f"_{metric}"):
+            return f"{name.removeprefix('classes_').removesuffix(f'_{metric}')}: {_title(metric)}"
     return HEADLINES.get(name, name.replace("_", " ").capitalize())
 
 
+def _caption(params: Params, result: Result, figure: str) -> str:
+    """What a figure of an experiment shows: of independent classes there is no one matrix."""
+    many = params.splits[result.experiment.split].labels.task == "multi_label"
+    return CAPTIONS["bars" if many and figure == "confusion" else figure]
+
+
 def _axis(metric: str, results: Sequence[Result]) -> Axis:
-    """An axis, in steps of 0.05, that holds every interval and every published figure of a metric."""
+    """An axis, in steps of 0.05, that holds every interval, published figure and baseline of a metric."""
     numbers = [result.number(variant, metric) for result in results for variant in layout.VARIANTS]
     values = [
         value
@@ -123,6 +148,8 @@ def _axis(metric: str, results: Sequence[Result]) -> Axis:
         for value in (number.measured, number.low, number.high, number.published)
         if value is not None
     ]
+    if metric == "accuracy":
+        values += [scores.majority_accuracy for result in results for scores in result.scores.values()]
     # Half a step of air, but no axis leaves 0..1, and 0.5, which chance attains, is always on it.
     low = math.floor(20 * min(*values, 0.5) - 0.5) / 20
     high = math.ceil(20 * max(*values, 0.5) + 0.5) / 20
@@ -140,10 +167,10 @@ def _embedded(png: bytes) -> str:
 
 
 def _score(value: float | None) -> str:
-    """A share with 3 decimals; another number (a published loss) as its source wrote it."""
+    """A share with 3 decimals; another number (a loss) with 4 digits at most."""
     if value is None:
         return "\N{EN DASH}"
-    return f"{value:.3f}" if 0 <= value <= 1 else f"{value:g}"
+    return f"{value:.3f}" if 0 <= value <= 1 else f"{value:.4g}"
 
 
 def _signed(value: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from glassbox import layout
 from glassbox.assessment import scores
 from glassbox.errors import ReportError
+from glassbox.report import leaks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,20 +48,31 @@ class Result:
     scores: scores.Scores
     #: Name of each of `FIGURES` -> the bytes of its PNG file.
     figures: dict[str, bytes]
+    #: What the folds of its split share, one phrase a pair of folds; empty for a clean split.
+    shared: list[str]
+    #: Where it differs, as it runs, from its source: one sentence each.
+    departures: list[str]
+
+    @property
+    def many(self) -> bool:
+        """Whether its figures show many classes, and need the room."""
+        return len(self.scores[layout.VARIANTS[0]].classes) > 2
 
     @classmethod
     def read(cls, params: Params, key: str) -> Self:
-        """Reads `metrics/<key>/`.
+        """Reads `metrics/<key>/`, and what the folds of its split share.
 
         Raises:
-            ReportError: The scores or a figure are missing or broken.
+            ReportError: The scores, a figure or the counts of the split are missing or broken.
         """
-        folder = layout.metrics(key)
+        folder, experiment = layout.metrics(key), params.experiments[key]
         return cls(
             key=key,
-            experiment=params.experiments[key],
+            experiment=experiment,
             scores=scores.read(folder / "scores.json"),
-            figures={name: _png(folder / f"{name}.png") for name in FIGURES},
+            figures={name: png(folder / f"{name}.png") for name in FIGURES},
+            shared=leaks.shared(leaks.read(experiment.split)),
+            departures=params.departures(key),
         )
 
     def names(self) -> list[str]:
@@ -81,12 +93,17 @@ class Result:
         )
 
 
-def _png(path: Path) -> bytes:
+def png(path: Path) -> bytes:
+    """The bytes of a figure.
+
+    Raises:
+        ReportError: It is missing, or no PNG file.
+    """
     action = "run `dvc repro` to evaluate anew"
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ReportError(f"{path} is not there", "a figure of the experiment", action) from None
+        raise ReportError(f"{path} is not there", "a figure that was drawn", action) from None
     if not content.startswith(PNG_SIGNATURE):
-        raise ReportError(f"{path} is no PNG file", "a figure of the experiment", action)
+        raise ReportError(f"{path} is no PNG file", "a figure that was drawn", action)
     return content

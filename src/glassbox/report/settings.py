@@ -6,21 +6,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glassbox.params import (
+    NO_CHOICE,
+    AllButLastLayers,
     ArchiveSource,
+    BinaryLabels,
     FileWeights,
     FirstLayers,
     ImagenetWeights,
     KaggleSource,
+    MultiLabels,
     NoWeights,
     PhantomSource,
     PretrainingWeights,
+    SingleLabels,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glassbox.params import Augmentation, Optimizer, Params, Phase
+    from glassbox.params import Augmentation, Choice, Freeze, Labels, Model, Optimizer, Params, Phase, Split
     from glassbox.report.results import Result
+
+
+PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,17 @@ def _column(params: Params, result: Result) -> dict[str, dict[str, str]]:
         "Data": {
             "Source": f"{dataset.source}: {_source(params.sources[dataset.source])}",
             "Dataset": f"{experiment.dataset}: {dataset.size} \N{MULTIPLICATION SIGN} {dataset.size} pixels",
-            "Question": f"{split.labels.positive} against {_against(split.labels.negative)}",
+            "Question": _question(split.labels, len(scores.classes)),
             "Split": experiment.split,
+            "Procedure": _procedure(split),
             "Test fold": "the source's own test list"
             if split.official_test
-            else f"{split.test:.3g} of the patients",
-            "Validation fold": f"{split.validation:.3g} of the remaining patients",
+            else f"{split.test:.3g} of the {_UNITS[split.procedure]}",
+            "Validation fold": "the test fold once more, which leaks"
+            if split.validation == "test"
+            else f"{split.validation:.3g} of the remaining {_UNITS[split.procedure]}",
+            "Shared by folds": "; ".join(result.shared) or "no patient, image or file",
+            "Images trained on": "the training fold" if training.images is None else f"{training.images:,} of it",
             "Images sampled": "all" if split.sample is None else f"{split.sample:,}",
             "Shown an epoch": _balance(split.balance),
             "Split seed": str(split.seed),
@@ -79,20 +92,16 @@ def _column(params: Params, result: Result) -> dict[str, dict[str, str]]:
         "Test fold as measured": {
             "Images": f"{scores.images:,}",
             "Patients": f"{scores.patients:,}",
-            "Positive": f"{scores.prevalence:.1%}",
+            "Positive, or with a finding": f"{scores.prevalence:.1%}",
             "Majority classifier": f"{scores.majority_accuracy:.3f} accuracy",
         },
-        "Model": {
-            "Backbone": model.backbone,
-            "Initial weights": _weights(params, experiment.weights),
-            "Pixels": _pixels(model.normalise, model.preprocess),
-            "Dense layers": ", ".join(map(str, model.dense)) or "none",
-            "Dropout": f"{model.dropout:g}",
-        },
-        "Warm start": _phase(experiment.warm_start),
-        "Fine-tuning": _phase(experiment.fine_tune),
+        "Model": _model(model, _weights(params, experiment.weights)),
+        "Warm start": _phase(params.phase(result.key, "warm_start")),
+        "Fine-tuning": _phase(params.phase(result.key, "fine_tune")),
         "Training": {
+            "Images and frozen layers": _choice(experiment.choice),
             "Batch size": str(training.batch_size),
+            "Class weights": "the rarer a class, the heavier" if training.class_weight == "balanced" else "none",
             "Augmentation": _augmentation(experiment.augmentation),
             "Precision": training.precision,
             "Seed": str(training.seed),
@@ -115,8 +124,50 @@ def _source(source: PhantomSource | ArchiveSource | KaggleSource) -> str:
             return f"an archive, SHA-256 {source.sha256[:12]}\N{HORIZONTAL ELLIPSIS}"
 
 
-def _against(negative: str) -> str:
-    return "everything else" if negative == "rest" else negative
+def _question(labels: Labels, classes: int) -> str:
+    match labels:
+        case BinaryLabels(positive=positive, negative=negative):
+            return f"{positive} against {'everything else' if negative == 'rest' else negative}"
+        case SingleLabels(several=several):
+            ruled = "the first listed counts" if several == "first" else "the image is left out"
+            return f"which one of {classes} classes; of several findings {ruled}"
+        case MultiLabels():
+            return f"each of {classes} classes: present or not"
+
+
+#: What falls to folds, by procedure.
+_UNITS = {"by_patient": "patients", "by_image": "images", "rows_with_replacement": "rows"}
+
+
+def _procedure(split: Split) -> str:
+    match split.procedure:
+        case "by_patient":
+            return "by patient: nobody is in two folds"
+        case "by_image":
+            return "by image, which leaks: images of one patient fall to several folds"
+        case "rows_with_replacement":
+            return (
+                f"rows with replacement, which leaks: {split.rows_a_class:,} rows of each class are drawn, "
+                "so that one image falls to several folds"
+            )
+
+
+def _model(model: Model, weights: str) -> dict[str, str]:
+    return {
+        "Backbone": model.backbone,
+        "ImageNet's 1000-way layer": "kept" if model.top else "left out",
+        "Initial weights": weights,
+        "Momentum of batch normalisation": "the architecture's"
+        if model.momentum is None
+        else f"{model.momentum:g}",
+        "Pixels": _pixels(model.normalise, model.preprocess),
+        "Batch normalisation in the head": "yes" if model.batch_normalisation else "no",
+        "Dense layers": ", ".join(map(str, model.dense)) or "none",
+        "Dropout": f"{model.dropout:g}",
+        "Output weights": f"uniform on {PLUS_MINUS}0.05"
+        if model.output_weights == "random_uniform"
+        else "Glorot uniform",
+    }
 
 
 def _balance(balance: int | str) -> str:
@@ -127,6 +178,12 @@ def _balance(balance: int | str) -> str:
             return f"as many of each class as the {balance} has"
         case _:
             return f"{balance:,} images of each class"
+
+
+def _choice(choice: Choice) -> str:
+    if choice.file == NO_CHOICE:
+        return "the recipe's own"
+    return f"choice {choice.rank} of the grid {choice.file.stem}"
 
 
 def _weights(params: Params, name: str) -> str:
@@ -154,18 +211,40 @@ def _phase(phase: Phase) -> dict[str, str]:
     """A phase's settings; one of no epochs has none worth naming."""
     if not phase.epochs:
         return dict.fromkeys(_PHASE, "\N{EN DASH}") | {"Epochs": "0"}
-    stopping = phase.early_stopping
     values = (
-        str(phase.epochs) if stopping is None else f"{phase.epochs} at most, patience {stopping.patience}",
+        _epochs(phase),
+        "all batches" if phase.steps_per_epoch is None else f"{phase.steps_per_epoch:,}",
         _optimizer(phase.optimizer),
         f"{phase.optimizer.learning_rate:g}",
-        f"first {phase.freeze.first} layers" if isinstance(phase.freeze, FirstLayers) else _words(phase.freeze),
+        _frozen(phase.freeze),
         _words(phase.loss),
     )
     return dict(zip(_PHASE, values, strict=True))
 
 
-_PHASE = ("Epochs", "Optimiser", "Learning rate", "Frozen", "Loss")
+_PHASE = ("Epochs", "Steps an epoch", "Optimiser", "Learning rate", "Frozen", "Loss")
+
+
+def _epochs(phase: Phase) -> str:
+    stopping = phase.early_stopping
+    if stopping is None:
+        return str(phase.epochs)
+    below = "" if stopping.below is None else f", or until the validation loss is below {stopping.below:g}"
+    return f"{phase.epochs} at most, patience {stopping.patience}{below}"
+
+
+def _frozen(freeze: Freeze) -> str:
+    match freeze:
+        case FirstLayers(first=first):
+            return f"first {first} layers"
+        case AllButLastLayers(all_but_last=0):
+            return "the whole backbone"
+        case AllButLastLayers(all_but_last=last):
+            return f"all but the last {last} layers with parameters"
+        case "everything":
+            return "the whole backbone"
+        case _:
+            return _words(freeze)
 
 
 def _optimizer(optimizer: Optimizer) -> str:
@@ -181,7 +260,9 @@ def _optimizer(optimizer: Optimizer) -> str:
 def _augmentation(augmentation: Augmentation) -> str:
     units = {"rotation": "\N{DEGREE SIGN}", "shear": "\N{DEGREE SIGN}"}
     drawn = [
-        _words(name) if value is True else f"{_words(name)} \N{PLUS-MINUS SIGN}{value:g}{units.get(name, '')}"
+        _words(name)
+        if value is True
+        else f"{_words(name)} {'up to ' if name == 'edges' else PLUS_MINUS}{value:g}{units.get(name, '')}"
         for name, value in augmentation
         if value
     ]

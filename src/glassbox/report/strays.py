@@ -23,6 +23,7 @@ def strays(params: Params) -> list[Path]:
     known |= {layout.METRICS / "sources" / f"{source}.json" for source in params.sources}
     known |= {layout.METRICS / "catalogs" / f"{source}.json" for source in params.sources}
     known |= {layout.METRICS / "splits" / split for split in params.splits}
+    known |= {layout.METRICS / "grids" / grid for grid in params.grids}
     folders = (layout.METRICS, *(layout.METRICS / name for name in layout.METRICS_OF_DATA))
     return sorted(entry for folder in folders for entry in _entries(folder) if entry not in known)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def draws(
-    positive: NDArray[np.bool_], balance: int | Literal["largest", "smallest", "none"], seed: int
+    labels: NDArray[np.uint8], balance: int | Literal["largest", "smallest", "none"], seed: int
 ) -> NDArray[np.int32]:
     """Draws an image how often it is shown in an epoch; int32 (N,).
 
@@ -19,16 +19,16 @@ def draws(
     random; a class with more shows a random part of them once.
 
     Args:
-        positive: bool (N,), the class of each image.
+        labels: uint8 (N, classes), one-hot unless balance is `none`; no class is without an image.
         balance: Images of each class in an epoch: a number, that of the `largest` or `smallest` class, or
             `none` for every image once.
         seed: Seed of the draw.
     """
-    shown = np.ones(len(positive), np.int32)
+    shown = np.ones(len(labels), np.int32)
     if balance == "none":
         return shown
     generator = np.random.default_rng(seed)
-    members = [np.flatnonzero(~positive), np.flatnonzero(positive)]
+    members = [np.flatnonzero(column) for column in labels.T]
     sizes = [len(images) for images in members]
     target = {"largest": max(sizes), "smallest": min(sizes)}.get(str(balance)) or int(balance)
     for images in members:

@@ -1,90 +1,113 @@
-"""Patient-disjoint folds, stratified by label and sex."""
+"""Folds: which images are in training, validation and test."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from glassbox.errors import SplitError
+from glassbox.layout import LABEL
+from glassbox.selection import procedures, strata
+from glassbox.selection.labels import columns
 
 if TYPE_CHECKING:
     from glassbox.params import Split
 
 FOLDS = ("train", "validation", "test")
+_UNIT = {"by_patient": "patient", "by_image": "image", "rows_with_replacement": "row"}
 
 
-def assign(rows: pd.DataFrame, positive: pd.Series[bool], settings: Split, place: str) -> pd.Series[str]:
-    """The fold of each row; all images of a patient fall to one fold.
+def assign(labelled: pd.DataFrame, settings: Split, place: str) -> pd.DataFrame:
+    """The rows with their `fold` and `draws`: one an image and fold, in the order they had, then that of `FOLDS`.
 
-    The test fold is the archive's own test list, or a share of the patients; the validation fold is a share of
-    the patients that remain.
+    What falls to a fold as a whole is the procedure's (`procedures.units`): all images of a patient, unless a
+    published procedure that leaks is asked for. The test fold is the archive's own test list, or a share of the
+    units; the validation fold is a share of those that remain or, where a published procedure chose the model on
+    its test set, the test fold once more. `draws` is how many of the procedure's units show the image in that
+    fold: 1, unless rows were drawn with replacement.
+
+    Args:
+        labelled: `image_id, patient_id, sex, official_split` and the label columns, one row an image.
+        settings: The split's parameters.
+        place: Where they stand in params.yaml, for messages.
 
     Raises:
         SplitError: There is no official list where one is asked for, a patient of it is also outside of it,
-            there are too few patients, or a fold lacks a class.
+            there are too few units, or a fold lacks a class: any fold of a binary question, the training fold of
+            another.
     """
-    patients = pd.DataFrame({"positive": positive, "sex": rows["sex"].fillna("unknown")})
-    patients = patients.groupby(rows["patient_id"]).agg({"positive": "any", "sex": "first"}).sort_index()
+    units = procedures.units(labelled, settings)
     if settings.official_test:
-        test = _official(rows, place)
+        test = _official(labelled, place)
     else:
-        test = _draw(patients, settings.test, settings.seed, f"{place}.test")
-    validation = _draw(
-        patients.drop(index=sorted(test)), settings.validation, settings.seed + 1, f"{place}.validation"
-    )
-    fold = np.select(
-        [rows["patient_id"].isin(test), rows["patient_id"].isin(validation)], ["test", "validation"], "train"
-    )
-    found = pd.crosstab(fold, positive.to_numpy()).reindex(index=FOLDS, columns=[False, True], fill_value=0)
-    if (found == 0).any(axis=None):
-        counts = "; ".join(f"{name}: {n[False]} negative, {n[True]} positive" for name, n in found.iterrows())
-        raise SplitError(
-            f"{place}: a fold lacks a class ({counts})",
-            "images of both classes in every fold",
-            "use more patients, other shares or another seed",
-        )
-    return pd.Series(fold, index=rows.index)
+        test = _draw(units.strata, settings.test, settings.seed, settings, f"{place}.test")
+    fold = pd.Series("train", index=units.strata.index)
+    fold[test] = "test"
+    if settings.validation != "test":
+        rest = units.strata.drop(index=test)
+        drawn = _draw(rest, settings.validation, settings.seed + 1, settings, f"{place}.validation")
+        fold[drawn] = "validation"
+    shown = units.rows.assign(fold=units.rows["unit"].map(fold)).groupby(["position", "fold"]).size()
+    shown = shown.rename("draws").reset_index()
+    if settings.validation == "test":
+        shown = pd.concat([shown, shown[shown["fold"] == "test"].assign(fold="validation")])
+    shown["fold"] = pd.Categorical(shown["fold"], FOLDS, ordered=True)
+    shown = shown.sort_values(["position", "fold"])
+    rows = labelled.iloc[shown["position"]].reset_index(drop=True)
+    rows = rows.assign(fold=shown["fold"].tolist(), draws=shown["draws"].to_numpy())
+    _refuse_lacking(rows, settings, place)
+    return rows
 
 
-def _official(rows: pd.DataFrame, place: str) -> set[str]:
-    official = rows["official_split"] == "test"
+def _official(labelled: pd.DataFrame, place: str) -> list[str]:
+    """The patients of the archive's own test list."""
+    official = labelled["official_split"] == "test"
     if not official.any() or official.all():
         raise SplitError(
-            f"{place}: {int(official.sum()):,} of {len(rows):,} images are in the official test list",
+            f"{place}: {int(official.sum()):,} of {len(labelled):,} images are in the official test list",
             "some of them, not all",
             f"use an archive with its test list, or set {place}.official_test to false",
         )
-    test = set(rows.loc[official, "patient_id"])
-    if both := sorted(test & set(rows.loc[~official, "patient_id"])):
+    test = set(labelled.loc[official, "patient_id"])
+    if both := sorted(test & set(labelled.loc[~official, "patient_id"])):
         raise SplitError(
             f"{place}: {len(both):,} patients of the official test list have images outside of it: "
             f"{', '.join(both[:3])}{' ...' if len(both) > 3 else ''}",
             "an official list that separates patients",
             f"set {place}.official_test to false to cut a test fold by patient",
         )
-    return test
+    return sorted(test)
 
 
-def _draw(patients: pd.DataFrame, share: float, seed: int, place: str) -> set[str]:
-    """A share of the patients, stratified by label and sex, or by label where there are too few for both."""
-    label = patients["positive"].astype(str)
-    both = label + " " + patients["sex"]
-    # A stratum of one patient cannot be on both sides: it joins the others of its label.
-    both = both.where(both.map(both.value_counts()) > 1, label)
-    for strata in (both, label):
-        try:
-            _, drawn = train_test_split(
-                patients.index.tolist(), test_size=share, random_state=seed, stratify=strata.tolist()
-            )
-        except ValueError:  # fewer patients on a side than strata, or a stratum of one
-            continue
-        return set(drawn)
-    raise SplitError(
-        f"{place}: {len(patients):,} patients ({int(patients['positive'].sum()):,} of them positive) are too "
-        f"few to draw a share of {share:g}",
-        "at least one patient of each class on either side",
-        "use more patients or another share",
-    )
+def _draw(units: pd.DataFrame, share: float, seed: int, settings: Split, place: str) -> list[Any]:
+    try:
+        return strata.draw(units, share, seed)
+    except ValueError:
+        unit = _UNIT[settings.procedure]
+        kinds = units["coarse"].value_counts().sort_index()
+        counted = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+        raise SplitError(
+            f"{place}: {len(units):,} {unit}s ({counted}) are too few to draw a share of {share:g}",
+            f"at least one {unit} of each class on either side",
+            f"use more {unit}s or another share",
+        ) from None
+
+
+def _refuse_lacking(rows: pd.DataFrame, settings: Split, place: str) -> None:
+    """Of many classes some are so rare that only the training fold can be asked to have them all."""
+    binary = settings.labels.task == "binary"
+    found = rows.groupby("fold")[columns(rows)].sum().reindex(FOLDS if binary else ["train"])
+    sizes = rows["fold"].value_counts()
+    lacking = [
+        f"{fold}: no image of {sizes[fold]:,} is labelled "
+        f"{' or '.join(repr(column.removeprefix(LABEL)) for column in found if images[column] == 0)}"
+        for fold, images in found.iterrows()
+        if (images == 0).any()
+    ]
+    if lacking:
+        raise SplitError(
+            f"{place}: a fold lacks a class ({'; '.join(lacking)})",
+            f"images of each class in {'every' if binary else 'the training'} fold",
+            "use more patients, other shares or another seed",
+        )

@@ -15,11 +15,13 @@ def count(split: pd.DataFrame) -> list[dict[str, str | int]]:
     """Counts what each pair of folds has in common.
 
     Args:
-        split: Columns `image_id`, `patient_id`, `source_sha256` (of the image file) and `fold`.
+        split: Columns `image_id`, `patient_id`, `source_sha256` (of the image file) and `fold`; one row an image
+            and fold, so that an image is in several folds by several rows, however often each shows it.
 
     Returns:
         One row a pair and kind, such as `{"folds": "train-test", "what": "patients", "shared": 0}`: how many
-        distinct patients, images or identical files (by SHA-256) are found in both folds.
+        distinct patients, images or identical files (by SHA-256; a shared image is one, too) are found in both
+        folds.
     """
     columns = {"patients": "patient_id", "images": "image_id", "identical_files": "source_sha256"}
     return [

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sklearn.model_selection import train_test_split
 
 from glassbox import layout
 from glassbox.cohorts import catalog
 from glassbox.errors import SplitError
 from glassbox.files import atomic, write_json
-from glassbox.layout import LABEL
-from glassbox.selection import balance, folds, histogram, leakage
-from glassbox.selection.labels import label
+from glassbox.selection import balance, folds, histogram, leakage, strata
+from glassbox.selection.labels import columns, label, positive
 from glassbox.selection.statistics import mean_and_deviation
 from glassbox.shards.read import Images
 
@@ -28,7 +26,8 @@ if TYPE_CHECKING:
 def build(params: Params, name: str) -> None:
     """Writes `split.parquet` and `statistics.json` of a split, and its counts to `metrics/splits/`.
 
-    Who is in is decided by the catalog and by what could not be read; pixels only make the statistics.
+    Who is in is decided by the catalog and by what could not be read; pixels only make the statistics, for which
+    each image of the training fold counts once, however often it is shown.
 
     Raises:
         SplitError: The question leaves a class or a fold empty, or too few images to sample from.
@@ -60,52 +59,53 @@ def build(params: Params, name: str) -> None:
 
 
 def select(rows: pd.DataFrame, settings: Split, vocabulary: Vocabulary, place: str) -> pd.DataFrame:
-    """The rows of a split: `image_id, patient_id, label_*, fold, draws`, in the catalog's order.
+    """The rows of a split: `image_id, patient_id, label_*, fold, draws`, one an image and fold.
+
+    They are in the catalog's order; an image that a published procedure puts into several folds has them in the
+    order train, validation, test. `label_*` are in the order of `labels.classes`. `draws` is how often an image
+    is shown: in an epoch of training, or, where rows were drawn with replacement, in its fold, whichever it is.
 
     Args:
         rows: A catalog's `image_id, patient_id, findings, sex, official_split`.
         settings: The split's parameters.
         vocabulary: The words of the catalog, which the labels use.
         place: Where the parameters stand in params.yaml, for messages.
+
+    Raises:
+        SplitError: The question leaves a class or a fold empty, or too few images to sample from.
     """
     rows = label(rows, settings.labels, vocabulary, f"{place}.labels")
-    positive = LABEL + settings.labels.positive
     if settings.sample is not None:
-        if settings.sample > len(rows):
-            raise SplitError(
-                f"{place}.sample: {settings.sample:,} images of {len(rows):,}",
-                "no more than there are",
-                f"set {place}.sample to null for all of them",
-            )
-        if settings.sample < len(rows):
-            rows = _sample(rows, positive, settings, place)
-    rows["fold"] = folds.assign(rows, rows[positive] == 1, settings, place)
-    rows["draws"] = 1
+        rows = _sample(rows, settings, settings.sample, f"{place}.sample")
+    rows = folds.assign(rows, settings, place)
     train = rows["fold"] == "train"
-    rows.loc[train, "draws"] = balance.draws(
-        (rows.loc[train, positive] == 1).to_numpy(), settings.balance, settings.seed
+    # Rows that were drawn are shown as often as drawn, and never balanced.
+    rows.loc[train, "draws"] *= balance.draws(
+        rows.loc[train, columns(rows)].to_numpy(), settings.balance, settings.seed
     )
-    labels = [column for column in rows if column.startswith(LABEL)]
-    return rows[["image_id", "patient_id", *labels, "fold", "draws"]]
+    return rows[["image_id", "patient_id", *columns(rows), "fold", "draws"]]
 
 
-def _sample(rows: pd.DataFrame, positive: str, settings: Split, place: str) -> pd.DataFrame:
-    """Some of the rows, each class by its share, in the order they had."""
-    try:
-        kept, _ = train_test_split(
-            rows.index.tolist(),
-            train_size=settings.sample,
-            random_state=settings.seed,
-            stratify=rows[positive].tolist(),
+def _sample(labelled: pd.DataFrame, settings: Split, sample: int, place: str) -> pd.DataFrame:
+    """Some of the images, each class by its share, in the order they had."""
+    if sample > len(labelled):
+        raise SplitError(
+            f"{place}: {sample:,} images of {len(labelled):,}",
+            "no more than there are",
+            f"set {place} to null for all of them",
         )
+    if sample == len(labelled):
+        return labelled
+    try:
+        left_out = strata.draw(strata.of_images(labelled, settings.labels), len(labelled) - sample, settings.seed)
     except ValueError:
         raise SplitError(
-            f"{place}.sample: {settings.sample:,} of {len(rows):,} images ({int(rows[positive].sum()):,} of them "
+            f"{place}: {sample:,} of {len(labelled):,} images ({int(positive(labelled).sum()):,} of them "
             "positive) cannot be drawn by class",
             "at least two images of each class, and two or more to draw and to leave",
-            f"set {place}.sample to another number, or to null for all of them",
+            f"set {place} to another number, or to null for all of them",
         ) from None
-    return rows.loc[kept].sort_index()
+    return labelled[~labelled["image_id"].isin(left_out)]
 
 
 def read(name: str) -> pd.DataFrame:
@@ -115,12 +115,11 @@ def read(name: str) -> pd.DataFrame:
 
 
 def _table(split: pd.DataFrame) -> pa.Table:
-    labels = [column for column in split if column.startswith(LABEL)]
     schema = pa.schema(
         [
             ("image_id", pa.string()),
             ("patient_id", pa.string()),
-            *((column, pa.uint8()) for column in labels),
+            *((column, pa.uint8()) for column in columns(split)),
             ("fold", pa.string()),
             ("draws", pa.int32()),
         ]

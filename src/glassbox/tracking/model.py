@@ -74,20 +74,20 @@ def _write(folder: Path, model_id: str, run_id: str, lineage: Mapping[str, Any],
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    packages = lineage["packages"]
+    packages, layers = lineage["packages"], _layers(path)
     description = Model(
         run_id=run_id,
         model_id=model_id,
         signature=ModelSignature(
-            inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *_image_shape(path)))]),
-            outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, 2))]),
+            inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, *_image_shape(layers)))]),
+            outputs=Schema([TensorSpec(np.dtype(np.float32), (-1, _classes(layers)))]),
         ),
     )
     description.add_flavor(
         "keras",
         data=_DATA,
         keras_version=packages["keras"],
-        keras_backend="tensorflow",
+        keras_backend=lineage["machine"]["backend"],
         save_exported_model=False,
     )
     mlflow.pyfunc.add_to_model(description, loader_module="mlflow.keras", python_env="python_env.yaml")
@@ -103,9 +103,20 @@ def _write(folder: Path, model_id: str, run_id: str, lineage: Mapping[str, Any],
     )
 
 
-def _image_shape(path: Path) -> tuple[int, ...]:
-    """Height and width of the images that a `.keras` file takes, read without TensorFlow."""
+def _layers(path: Path) -> list[dict[str, Any]]:
+    """The layers of a `.keras` file from its inputs to its outputs, read without a backend."""
     with zipfile.ZipFile(path) as archive:
-        layers = json.loads(archive.read("config.json"))["config"]["layers"]
+        layers: list[dict[str, Any]] = json.loads(archive.read("config.json"))["config"]["layers"]
+    return layers
+
+
+def _image_shape(layers: list[dict[str, Any]]) -> tuple[int, ...]:
+    """Height and width of the images that a model takes."""
     first = next(layer for layer in layers if layer["class_name"] == "InputLayer")
     return tuple(first["config"]["batch_shape"][1:])
+
+
+def _classes(layers: list[dict[str, Any]]) -> int:
+    """How many probabilities it gives for an image: the units of its last dense layer."""
+    last = next(layer for layer in reversed(layers) if layer["class_name"] == "Dense")
+    return int(last["config"]["units"])

@@ -90,8 +90,11 @@ def log_origin(store: Store, run: MlflowRun, params: Params, lineage: Mapping[st
     from mlflow.entities import Param, RunTag
 
     new_params = {key: value for key, value in _flat(lineage["params"]) if key not in run.data.params}
+    departures = params.departures(lineage["experiment"])
     tags = {
-        "mlflow.note.content": _note(params.experiments[lineage["experiment"]]),
+        "mlflow.note.content": _note(params.experiments[lineage["experiment"]], departures),
+        # Always there, so that a departure that is gone does not stay in the store.
+        "glassbox.departures": "\n".join(departures) or "none",
         **{f"data.{key}": value for key, value in lineage["data"].items()},
         **{f"machine.{key}": _text(value) for key, value in lineage["machine"].items()},
     }
@@ -134,14 +137,17 @@ def _text(value: Any) -> str:
     return text if len(text) <= _PARAM_LENGTH else f"{text[: _PARAM_LENGTH - 1]}…"
 
 
-def _note(experiment: Experiment) -> str:
-    """What the UI shows above a run: what it is, and what its source reports."""
+def _note(experiment: Experiment, departures: list[str]) -> str:
+    """What the UI shows above a run: what it is, what its source reports and where it departs from that."""
     published = [
         f"- {variant} {metric}: {value}"
         for variant, scores in experiment.published.scores.items()
         for metric, value in scores.items()
     ]
-    return "\n".join([f"**{experiment.title}**", "", f"Published: {experiment.published.source}", "", *published])
+    lines = [f"**{experiment.title}**", "", f"Published: {experiment.published.source}", "", *published]
+    if departures:
+        lines += ["", "Departures:", "", *(f"- {departure}" for departure in departures)]
+    return "\n".join(lines)
 
 
 def _folds(lineage: Mapping[str, Any], path: Path) -> list[DatasetInput]:

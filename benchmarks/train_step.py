@@ -1,0 +1,199 @@
+"""What a training costs besides the network: its loop against a bare one, the cores it keeps busy, its memory.
+
+    uv run python benchmarks/train_step.py [--quick]
+
+VGG16 at 224 px, its first 10 layers frozen, SGD with Nesterov momentum, as the 2018 article fine-tuned.
+
+- `glassbox`: `phases.run` over shards on the disk: batches gathered and augmented, validation, the history, and
+  the checkpoint after each epoch.
+- `bare`: `train_on_batch` on one array in memory, and the same films of validation through `predict_on_batch`.
+
+A round is a window of two epochs, their ends included; windows of both alternate. Seconds of the clock, medians of
+nine rounds with 95 % intervals. `cores_used` is the CPU time of glassbox's windows by that of the clock.
+
+Memory: the peak of a process that trains VGG16 at 384 px on 12,000 films (every one of them is read and augmented
+once; the network sees a few batches of them), less the peak of one that calls `train_on_batch` on one array.
+
+Prints a table and, last, one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import films
+import numpy as np
+from interleaved import Ratio, ratio
+
+from glassbox.learning import network, phases, runtime
+from glassbox.learning.checkpoint import Checkpoint
+from glassbox.learning.freezing import freeze
+from glassbox.learning.lesson import Lesson
+from glassbox.learning.optimizers import optimizer
+from glassbox.params import Augmentation, Model, Optimizer, Phase, Training
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BATCH = 8
+ARTICLE = Augmentation(horizontal_flip=True, shift=0.15, rotation=5.0, shear=0.01, zoom=0.1)
+VGG16 = Model(backbone="vgg16", normalise="minmax", dense=(256,), dropout=0.5)
+SGD = Optimizer(name="sgd", learning_rate=1e-3, decay=1e-6, momentum=0.9, nesterov=True)
+#: Of the whole process: the peak of its resident memory, mapped files included.
+_PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
+
+
+class Window(NamedTuple):
+    """Two epochs of each loop, in seconds."""
+
+    ours: float
+    bare: float
+    #: CPU time of ours.
+    cpu: float
+
+
+def main() -> None:
+    """Measures, prints the tables, and last the line of JSON; a process that measures memory prints its peak."""
+    arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    arguments.add_argument("--quick", action="store_true", help="three rounds of little work: shows that all runs")
+    arguments.add_argument("--peak", choices=("glassbox", "bare"), help=argparse.SUPPRESS)
+    arguments.add_argument("--films", type=int, default=12_000, help="films of the memory's training")
+    asked = arguments.parse_args()
+    if asked.peak:
+        _train_and_tell(asked.peak, asked.films)
+        return
+    steps, count = (2, 3) if asked.quick else (10, 9)
+    with tempfile.TemporaryDirectory() as folder:
+        windows = list(_windows(Path(folder), steps, count))
+    over: Ratio = ratio([window.bare for window in windows], [window.ours for window in windows])
+    cores = median(window.cpu / window.ours for window in windows)
+    print(f"VGG16, 224 px, batches of {BATCH}, windows of 2 epochs of {steps} steps, {count} rounds")
+    for name in ("ours", "bare"):
+        taken = median(getattr(window, name) for window in windows)
+        print(f"{name:>5}: {2 * steps * BATCH / taken:.2f} films a second")
+    print(f"ours against bare: {over}; cores used: {cores:.2f}")
+    peaks = {name: _peak(name, 600 if asked.quick else asked.films) for name in ("glassbox", "bare")}
+    print("peak memory at 384 px: " + ", ".join(f"{name} {peak:,.0f} MB" for name, peak in peaks.items()))
+    print(
+        json.dumps(
+            {
+                "vs_bare_loop": round(over.median, 3),
+                "cores_used": round(cores, 2),
+                "beyond_tensorflow_mb": round(peaks["glassbox"] - peaks["bare"]),
+            }
+        )
+    )
+
+
+def _lesson(folder: Path, images: int, size: int) -> Lesson:
+    train = films.fold(folder / "train", images, size)
+    validation = films.fold(folder / "validation", BATCH, size)
+    return Lesson("binary", train, validation, ARTICLE, Training(seed=1, batch_size=BATCH))
+
+
+def _phase(epochs: int, steps: int) -> Phase:
+    return Phase(
+        epochs=epochs,
+        steps_per_epoch=steps,
+        freeze={"first": 10},
+        optimizer=SGD,
+        loss="binary_crossentropy",
+    )
+
+
+def _windows(folder: Path, steps: int, count: int) -> Iterator[Window]:
+    """The seconds of each window, after one of either that warms up."""
+    runtime.prepare(1, "float32")
+    lesson = _lesson(folder, 256, 224)
+    ours = network.build(VGG16, 224, "binary", 2, mean=0.0, deviation=1.0)
+    bare = network.build(VGG16, 224, "binary", 2, mean=0.0, deviation=1.0)
+    phase = _phase(2 * (count + 1), steps)
+    freeze(bare, phase.freeze)
+    bare.compile(optimizer(SGD, steps), "categorical_crossentropy", metrics=["categorical_accuracy"])
+    images, labels = lesson.train.images.gather(lesson.train.positions[:BATCH]), lesson.train.labels[:BATCH]
+    seen: list[Window] = []
+    clocks = [time.perf_counter(), time.process_time()]
+
+    def on_epoch(row: dict[str, float | int | str]) -> None:
+        if int(row["epoch"]) % 2 == 0:
+            return
+        wall, cpu = time.perf_counter() - clocks[0], time.process_time() - clocks[1]
+        start = time.perf_counter()
+        for _ in range(2):
+            for _ in range(steps):
+                bare.train_on_batch(images, labels)
+            bare.predict_on_batch(images)
+        seen.append(Window(wall, time.perf_counter() - start, cpu))
+        clocks[:] = time.perf_counter(), time.process_time()
+
+    phases.run(
+        ours,
+        phase,
+        lesson,
+        name="fine_tune",
+        first_epoch=0,
+        checkpoint=Checkpoint(folder / "checkpoint.npz"),
+        on_epoch=on_epoch,
+    )
+    return iter(seen[1:])
+
+
+def _peak(name: str, count: int) -> float:
+    """The peak memory of a training in a process of its own, in MB."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--peak", name, "--films", str(count)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout.split()[-1])
+
+
+def _train_and_tell(name: str, count: int) -> None:
+    """Trains three steps at 384 px, and prints this process's peak memory in MB."""
+    from glassbox.learning import batches
+
+    runtime.prepare(1, "float32")
+    model = network.build(VGG16, 384, "binary", 2, mean=0.0, deviation=1.0)
+    if name == "bare":
+        freeze(model, _phase(1, 3).freeze)
+        model.compile(optimizer(SGD, 3), "categorical_crossentropy", metrics=["categorical_accuracy"])
+        images = np.random.default_rng(1).integers(0, 255, (BATCH, 384, 384), np.uint8)
+        for _ in range(3):
+            model.train_on_batch(images, np.eye(2, dtype=np.float32)[np.arange(BATCH) % 2])
+        model.predict_on_batch(images)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            lesson = _lesson(Path(folder), count, 384)
+            stream = batches.training(lesson.train, ARTICLE, BATCH, 1, first_pass=0)
+            for _ in range(batches.steps(lesson.train, BATCH)):
+                next(stream)
+            stream.close()
+            checkpoint = Checkpoint(Path(folder) / "checkpoint.npz")
+            phases.run(
+                model,
+                _phase(1, 3),
+                lesson,
+                name="fine_tune",
+                first_epoch=0,
+                checkpoint=checkpoint,
+                on_epoch=lambda _: None,
+            )
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    print(int(_PEAK.search(status)[1]) * 1024 / 1e6)
+
+
+if __name__ == "__main__":
+    main()
