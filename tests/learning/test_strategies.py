@@ -13,43 +13,42 @@ from glassbox.params import Training
 
 # VGG16 has no batch normalisation, whose statistics each device would take of its own part.
 PROCESS = """
-import json, sys
+import json
 import keras, numpy as np, tensorflow as tf
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from glassbox.learning import network, runtime, strategies
 from glassbox.params import Model, Training
 
-runtime.prepare(3, "float32")
 generator = np.random.default_rng(1)
 images = generator.integers(0, 255, (8, 32, 32), np.uint8)
 labels = np.eye(2, dtype=np.float32)[np.arange(8) % 2]
 weights = np.linspace(0.5, 1.5, 8, dtype=np.float32)
-with strategies.scope(Training(seed=1, batch_size=8, strategy=sys.argv[1])):
-    settings = Model(backbone="vgg16", normalise="minmax")
-    model = network.build(settings, 32, "binary", 2, mean=0.0, deviation=1.0)
-    model.compile(keras.optimizers.SGD(1e-4), "categorical_crossentropy", metrics=["categorical_accuracy"])
-    strategies.build(model, 8)
-    steps = [strategies.train(model, images, labels, given).tolist() for given in (None, weights, None)]
-    predicted = strategies.predict(model, images).tolist()
-print(json.dumps({"replicas": strategies.replicas(model), "steps": steps, "predicted": predicted}))
+found = {}
+for strategy in ("none", "mirrored"):
+    runtime.prepare(3, "float32")
+    with strategies.scope(Training(seed=1, batch_size=8, strategy=strategy)):
+        settings = Model(backbone="vgg16", normalise="minmax")
+        model = network.build(settings, 32, "binary", 2, mean=0.0, deviation=1.0)
+        model.compile(keras.optimizers.SGD(1e-4), "categorical_crossentropy", metrics=["categorical_accuracy"])
+        strategies.build(model, 8)
+        steps = [strategies.train(model, images, labels, given).tolist() for given in (None, weights, None)]
+        predicted = strategies.predict(model, images).tolist()
+    found[strategy] = {"replicas": strategies.replicas(model), "steps": steps, "predicted": predicted}
+print(json.dumps(found))
 """
 
 
-def on_two_cpus(strategy):
+def test_two_devices_share_each_batch_and_learn_what_one_device_learns_from_the_whole():
     done = subprocess.run(
-        [sys.executable, "-c", PROCESS, strategy],
+        [sys.executable, "-c", PROCESS],
         capture_output=True,
         text=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def test_two_devices_share_each_batch_and_learn_what_one_device_learns_from_the_whole():
-    one, two = on_two_cpus("none"), on_two_cpus("mirrored")
+    one, two = json.loads(done.stdout.splitlines()[-1]).values()
     assert [one["replicas"], two["replicas"]] == [1, 2]
     for single, shared in zip(one["steps"], two["steps"], strict=True):
         assert shared == pytest.approx(single, rel=1e-4)
