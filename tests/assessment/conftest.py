@@ -10,26 +10,11 @@ import pytest
 
 from glassbox import layout, params
 from glassbox.assessment.predictions import Predictions
+from glassbox.cohorts import nih
 
 CLASSES = ("No Finding", "Infiltration")
 #: NIH's fifteen: the absence of findings, then the findings.
-MANY = (
-    "No Finding",
-    "Atelectasis",
-    "Cardiomegaly",
-    "Consolidation",
-    "Edema",
-    "Effusion",
-    "Emphysema",
-    "Fibrosis",
-    "Hernia",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pleural_Thickening",
-    "Pneumonia",
-    "Pneumothorax",
-)
+MANY = (nih.VOCABULARY.absence, *nih.VOCABULARY.findings)
 TASKS = {
     "binary": {"task": "binary", "positive": "Infiltration"},
     "single_label": {"task": "single_label", "several": "first"},
