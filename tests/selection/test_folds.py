@@ -54,12 +54,11 @@ def test_without_the_official_list_its_images_fall_to_all_folds(films, cut):
 def test_folds_have_their_share_of_the_patients_of_each_label_and_sex(films, cut, seed):
     patients = strata(cut(films, official_test=False, test=0.2, validation=0.25, seed=seed))
     for fold, drawn_from in (("test", patients), ("validation", patients[patients["fold"] != "test"])):
-        share = (drawn_from["fold"] == fold).mean()
-        assert share == pytest.approx({"test": 0.2, "validation": 0.25}[fold], abs=1 / len(drawn_from))
         counts = pd.crosstab(drawn_from["stratum"], drawn_from["fold"] == fold)
         assert len(counts) == 4
         # As close as whole patients allow.
-        assert ((counts[True] - share * counts.sum(axis=1)).abs() < 1).all()
+        share = {"test": 0.2, "validation": 0.25}[fold]
+        assert ((counts[True] - share * counts.sum(axis=1)).abs() <= 0.5).all()
 
 
 def test_the_same_seed_cuts_the_same_folds_and_another_others(films, cut):
@@ -72,6 +71,12 @@ def test_the_same_seed_cuts_the_same_folds_and_another_others(films, cut):
 def test_folds_do_not_depend_on_the_order_of_the_rows(films, cut):
     shuffled = films.sample(frac=1.0, random_state=1)
     one, other = (cut(rows, official_test=False).set_index("image_id")["fold"] for rows in (films, shuffled))
+    assert one.equals(other[one.index])
+
+
+def test_a_patient_of_two_sexes_is_in_one_stratum_whatever_the_order_of_the_films(films, cut):
+    both = films.assign(sex=films["sex"].where(films.index % 3 > 0, "F"))
+    one, other = (cut(rows, official_test=False).set_index("image_id")["fold"] for rows in (both, both[::-1]))
     assert one.equals(other[one.index])
 
 
@@ -91,10 +96,10 @@ def test_a_patient_who_is_alone_in_a_stratum_is_no_reason_to_refuse(make, cut, n
 
 
 def test_a_fold_of_fewer_patients_than_labels_and_sexes_still_has_both_labels(make, cut):
-    rows = cut(make.table(*["No Finding", "No Finding", "Infiltration", "Infiltration"] * 3), official_test=False)
-    test = rows[rows["fold"] == "test"]
-    assert len(test) == 3
-    assert set(test["positive"]) == {False, True}
+    rows = make.table(*["No Finding", "No Finding", "Infiltration", "Infiltration"] * 2)
+    rows = cut(rows, official_test=False, test=0.2, validation=0.1)
+    assert rows["fold"].value_counts().to_dict() == {"train": 4, "test": 2, "validation": 2}
+    assert (rows.groupby("fold")["positive"].sum() == [1, 2, 1]).all()
 
 
 # --- refusals ----------------------------------------------------------------------------------------------
@@ -134,12 +139,16 @@ def test_an_official_list_of_none_or_all_images_is_refused(make, refusal, offici
 
 
 def test_too_few_patients_are_refused_with_their_number(make, refusal):
-    message = refusal(make.table("No Finding", "Infiltration", "No Finding"), official_test=False)
+    rows = make.table("No Finding", "Infiltration", "No Finding")
+    message = refusal(rows, official_test=False)
     assert message.found == (
-        "splits.x.test: 3 patients (2 negative, 1 positive) are too few to draw a share of 0.2"
+        "splits.x: 3 patients (2 negative, 1 positive) are too few to cut a test and a validation fold of them"
     )
-    assert message.expected == "at least one patient of each class on either side"
-    assert message.action == "use more patients or another share"
+    assert message.expected == "at least 3 patients of each class"
+    assert message.action == "use more patients"
+    message = refusal(rows, official_test=False, validation="test")
+    assert message.found.endswith("are too few to cut a test fold of them")
+    assert message.expected == "at least 2 patients of each class"
 
 
 def test_a_fold_without_a_class_is_refused_with_all_counts(make, refusal):
@@ -185,5 +194,5 @@ def test_of_many_classes_patients_are_stratified_by_whether_they_have_any_findin
     patients = strata(rows)
     counts = pd.crosstab(patients["stratum"], patients["fold"] == "test")
     assert len(counts) == 4
-    assert ((counts[True] - (patients["fold"] == "test").mean() * counts.sum(axis=1)).abs() < 1).all()
+    assert ((counts[True] - 0.2 * counts.sum(axis=1)).abs() <= 0.5).all()
     assert len(rows[["patient_id", "fold"]].drop_duplicates()) == rows["patient_id"].nunique()

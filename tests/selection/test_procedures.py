@@ -53,8 +53,8 @@ def test_by_image_folds_are_shares_of_the_images_of_each_class(select, ill):
     made = select(ill, **BY_IMAGE, labels=SINGLE)
     counts = made.groupby("fold")[columns(made)].sum().T
     for fold, share in (("test", 0.1), ("validation", 0.09)):
-        assert counts[fold].sum() == pytest.approx(share * len(made), abs=1)
-        assert ((counts[fold] - share * counts.sum(axis=1)).abs() <= 1).all()
+        assert counts[fold].sum() == pytest.approx(share * len(made), rel=0.02)
+        assert ((counts[fold] - share * counts.sum(axis=1)).abs() <= 0.6).all()
 
 
 def test_by_image_of_many_labels_folds_have_their_share_of_healthy_images(select, ill):
@@ -81,11 +81,11 @@ def test_rows_are_stratified_by_sex_too(select, films):
 
 
 def test_an_image_that_was_drawn_often_is_in_several_folds_and_counted_in_each(select, films):
-    made = select(films, **ROWS)
+    made = select(films, **ROWS | {"rows_a_class": 400})
     assert not made.duplicated(["image_id", "fold"]).any()
     assert in_several(made, "image_id") > 20
     for fold in FOLDS:
-        assert made.loc[made["fold"] == fold, "draws"].max() > 1
+        assert (made.loc[made["fold"] == fold, "draws"] > 1).any()
 
 
 def test_rows_are_drawn_with_replacement_from_the_images_of_their_class(select, films):
@@ -108,7 +108,11 @@ def test_of_many_labels_rows_are_drawn_for_each_class_and_bring_their_other_find
 def test_of_single_labels_every_class_has_its_rows_in_every_fold(select, ill):
     made = select(ill, **ROWS, labels=SINGLE)
     for name in columns(made):
-        assert shown(made[made[name] == 1], "fold").to_dict() == {"test": 50, "train": 120, "validation": 30}
+        # A row more or less, as both sexes are cut by their own share.
+        rows = shown(made[made[name] == 1], "fold").to_dict()
+        assert rows == {
+            fold: pytest.approx(size, abs=1) for fold, size in (("test", 50), ("train", 120), ("validation", 30))
+        }
 
 
 # --- the test fold as validation ---------------------------------------------------------------------------
@@ -177,15 +181,12 @@ def test_another_seed_makes_other_folds_and_the_order_of_the_catalog_none(select
 def test_too_few_images_or_rows_are_refused_as_such(make, select):
     rows = make.table("No Finding", "Infiltration", "No Finding")
     for changes, found in (
-        (BY_IMAGE, "splits.x.test: 3 images (2 negative, 1 positive) are too few to draw a share of 0.1"),
-        (
-            ROWS | {"rows_a_class": 2},
-            "splits.x.test: 4 rows (2 Infiltration, 2 No Finding) are too few to draw a share of 0.25",
-        ),
+        (BY_IMAGE, "splits.x: 3 images (2 negative, 1 positive)"),
+        (ROWS | {"rows_a_class": 2}, "splits.x: 4 rows (2 Infiltration, 2 No Finding)"),
     ):
         with pytest.raises(SplitError) as refusal:
             select(rows, **changes)
-        assert refusal.value.found == found
+        assert refusal.value.found == f"{found} are too few to cut a test and a validation fold of them"
         what = found.split()[2]
-        assert refusal.value.expected == f"at least one {what[:-1]} of each class on either side"
-        assert refusal.value.action == f"use more {what} or another share"
+        assert refusal.value.expected == f"at least 3 {what} of each class"
+        assert refusal.value.action == f"use more {what}"

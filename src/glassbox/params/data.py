@@ -19,7 +19,7 @@ class Dataset(Frozen):
     size: Annotated[int, Field(ge=16, le=2048)]
     #: How images are scaled: by the mean over areas, or as the 2018 article's script did.
     method: Method = "area"
-    #: Images in one shard, which is one task of the cluster.
+    #: About how many images are in one shard, which is one task of the cluster: from half to half as many again.
     shard_images: PositiveInt = 256
     #: Share of the images that may be unreadable before the stage fails.
     rejected_share: Share = 0.001
@@ -69,12 +69,12 @@ class Split(Frozen):
     procedure: Procedure = "by_patient"
     #: For `rows_with_replacement`: how many rows of each class are drawn before rows, not images, are split.
     rows_a_class: PositiveInt | None = None
-    #: Use the archive's own test list as the test fold; otherwise cut one of `test` of the patients.
+    #: Use the archive's own test list as the test fold; otherwise cut one of `test` of each stratum's patients.
     official_test: bool
     test: Share = 0.2
     #: Share of the remaining patients that becomes the validation fold; or `test`: the test fold, once more.
     validation: Annotated[float, Field(gt=0.0, lt=1.0)] | Literal["test"]
-    #: Number of images to sample before splitting, or null for all.
+    #: Number of images to sample before splitting, of each class by its share, or null for all.
     sample: PositiveInt | None = None
     #: How many images of each class an epoch of training shows: a number, the largest or smallest class's, or
     #: `none` for every image once.

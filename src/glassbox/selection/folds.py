@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -38,16 +38,13 @@ def assign(labelled: pd.DataFrame, settings: Split, place: str) -> pd.DataFrame:
             another.
     """
     units = procedures.units(labelled, settings)
-    if settings.official_test:
-        test = _official(labelled, place)
-    else:
-        test = _draw(units.strata, settings.test, settings.seed, settings, f"{place}.test")
-    fold = pd.Series("train", index=units.strata.index)
-    fold[test] = "test"
+    test = _official(labelled, place) if settings.official_test else []
+    shares = {} if settings.official_test else {"test": settings.test}
     if settings.validation != "test":
-        rest = units.strata.drop(index=test)
-        drawn = _draw(rest, settings.validation, settings.seed + 1, settings, f"{place}.validation")
-        fold[drawn] = "validation"
+        shares["validation"] = settings.validation
+    rest = units.strata.drop(index=test)
+    _refuse_few(rest, list(shares), settings, place)
+    fold = pd.concat([pd.Series("test", index=test), strata.cut(rest, shares, settings.seed)])
     shown = units.rows.assign(fold=units.rows["unit"].map(fold)).groupby(["position", "fold"]).size()
     shown = shown.rename("draws").reset_index()
     if settings.validation == "test":
@@ -80,18 +77,18 @@ def _official(labelled: pd.DataFrame, place: str) -> list[str]:
     return sorted(test)
 
 
-def _draw(units: pd.DataFrame, share: float, seed: int, settings: Split, place: str) -> list[Any]:
-    try:
-        return strata.draw(units, share, seed)
-    except ValueError:
-        unit = _UNIT[settings.procedure]
-        kinds = units["coarse"].value_counts().sort_index()
-        counted = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
-        raise SplitError(
-            f"{place}: {len(units):,} {unit}s ({counted}) are too few to draw a share of {share:g}",
-            f"at least one {unit} of each class on either side",
-            f"use more {unit}s or another share",
-        ) from None
+def _refuse_few(units: pd.DataFrame, cut: list[str], settings: Split, place: str) -> None:
+    """Each fold, and training, has a unit of each class, negative or positive, if there are enough of it."""
+    kinds = units["coarse"].value_counts().sort_index()
+    if kinds.min() > len(cut):
+        return
+    unit = _UNIT[settings.procedure]
+    counted = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+    raise SplitError(
+        f"{place}: {len(units):,} {unit}s ({counted}) are too few to cut a {' and a '.join(cut)} fold of them",
+        f"at least {len(cut) + 1} {unit}s of each class",
+        f"use more {unit}s",
+    )
 
 
 def _refuse_lacking(rows: pd.DataFrame, settings: Split, place: str) -> None:

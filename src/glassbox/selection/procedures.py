@@ -19,7 +19,7 @@ class Units(NamedTuple):
     """The units that a procedure deals out to folds.
 
     Attributes:
-        strata: One row a unit, with the strata it is drawn by, as `strata.draw` takes them.
+        strata: One row a unit, indexed by its id, with the strata it is dealt out by, as `strata.cut` takes them.
         rows: The units' rows: `position` of the row, from 0, and its `unit` in the index of `strata`. A row is
             in several units, or none, where rows were drawn.
     """
@@ -38,7 +38,7 @@ def units(labelled: pd.DataFrame, settings: Split) -> Units:
       with replacement, so that an image may be in several folds; stratified by the class that a row was drawn
       for, and by sex.
 
-    Units do not depend on the order of the rows.
+    Units and their strata do not depend on the order of the rows, nor, but for drawn rows, on other units.
     """
     return {"by_patient": _patients, "by_image": _images, "rows_with_replacement": _draws}[settings.procedure](
         labelled, settings
@@ -47,7 +47,8 @@ def units(labelled: pd.DataFrame, settings: Split) -> Units:
 
 def _patients(labelled: pd.DataFrame, _: Split) -> Units:
     patients = pd.DataFrame({"positive": positive(labelled), "sex": _sex(labelled)})
-    patients = patients.groupby(labelled["patient_id"]).agg({"positive": "any", "sex": "first"}).sort_index()
+    # Of two sexes that tables give one patient the first by the alphabet counts, whichever film comes first.
+    patients = patients.groupby(labelled["patient_id"]).agg({"positive": "any", "sex": "min"})
     coarse = patients["positive"].map(strata.KINDS)
     return Units(
         pd.DataFrame({"coarse": coarse, "fine": coarse + " " + patients["sex"]}),
@@ -57,7 +58,7 @@ def _patients(labelled: pd.DataFrame, _: Split) -> Units:
 
 def _images(labelled: pd.DataFrame, settings: Split) -> Units:
     return Units(
-        strata.of_images(labelled, settings.labels).sort_index(),
+        strata.of_images(labelled, settings.labels),
         pd.DataFrame({"position": np.arange(len(labelled)), "unit": labelled["image_id"].to_numpy()}),
     )
 
@@ -78,7 +79,8 @@ def _draws(labelled: pd.DataFrame, settings: Split) -> Units:
     ]
     rows = pd.concat(drawn, ignore_index=True)
     rows["fine"] = rows["coarse"] + " " + _sex(labelled).to_numpy()[rows["position"]]
-    return Units(rows[["coarse", "fine"]], rows[["position"]].assign(unit=rows.index))
+    rows["unit"] = rows["coarse"] + " " + rows.index.astype(str)
+    return Units(rows.set_index("unit")[["coarse", "fine"]], rows[["position", "unit"]])
 
 
 def _sex(labelled: pd.DataFrame) -> pd.Series[str]:

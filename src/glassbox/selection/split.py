@@ -80,8 +80,9 @@ def select(rows: pd.DataFrame, settings: Split, vocabulary: Vocabulary, place: s
     rows = folds.assign(rows, settings, place)
     train = rows["fold"] == "train"
     # Rows that were drawn are shown as often as drawn, and never balanced.
+    shown = rows[train]
     rows.loc[train, "draws"] *= balance.draws(
-        rows.loc[train, columns(rows)].to_numpy(), settings.balance, settings.seed
+        shown["image_id"].tolist(), shown[columns(rows)].to_numpy(), settings.balance, settings.seed
     )
     return rows[["image_id", "patient_id", *columns(rows), "fold", "draws"]]
 
@@ -94,18 +95,16 @@ def _sample(labelled: pd.DataFrame, settings: Split, sample: int, place: str) ->
             "no more than there are",
             f"set {place} to null for all of them",
         )
-    if sample == len(labelled):
-        return labelled
-    try:
-        left_out = strata.draw(strata.of_images(labelled, settings.labels), len(labelled) - sample, settings.seed)
-    except ValueError:
+    found = strata.of_images(labelled, settings.labels)
+    drawn = strata.sample(found, sample, settings.seed)
+    if found["coarse"][drawn].nunique() < found["coarse"].nunique():
         raise SplitError(
             f"{place}: {sample:,} of {len(labelled):,} images ({int(positive(labelled).sum()):,} of them "
-            "positive) cannot be drawn by class",
-            "at least two images of each class, and two or more to draw and to leave",
-            f"set {place} to another number, or to null for all of them",
-        ) from None
-    return labelled[~labelled["image_id"].isin(left_out)]
+            "positive), each class by its share, are all of one kind",
+            "a sample that has both, negative and positive",
+            f"set {place} to a larger number, or to null for all of them",
+        )
+    return labelled[drawn]
 
 
 def read(name: str) -> pd.DataFrame:
