@@ -21,13 +21,13 @@ from glassbox.shards.read import Images
 from glassbox.sources import zip as zips
 from glassbox.sources.png import encode
 
-NAMES = [f"{number:02d}.png" for number in (7, 3, 9, 1, 5, 8, 2, 6)]
+NAMES = [f"{number:02d}.png" for number in (7, 3, 9, 1, 8, 2, 5, 6)]
 GIF = b"GIF89a" + bytes(50)
 
 
 @pytest.fixture
 def contents(film):
-    """Eight readable films in the order of `NAMES`: three shards of 3, 3 and 2."""
+    """Eight readable films in the order of `NAMES`, which fall into shards of 3, 3 and 2."""
     return {name: encode(film(number, 32 + number, 64)) for number, name in enumerate(NAMES)}
 
 

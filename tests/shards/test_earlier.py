@@ -22,7 +22,7 @@ GIF = b"GIF89a" + bytes(50)
 
 @pytest.fixture
 def contents(film):
-    """Eight films: shards of 3, 3 and 2."""
+    """Eight films, which fall into shards of 3, 3 and 2."""
     return {name: encode(film(number, 32 + number, 64)) for number, name in enumerate(NAMES)}
 
 

@@ -20,7 +20,7 @@ from glassbox import layout
 from glassbox.cohorts import catalog
 from glassbox.errors import ImageError
 from glassbox.files import atomic, fingerprint, sha256_file, write_json
-from glassbox.shards import earlier
+from glassbox.shards import earlier, parts
 from glassbox.shards.cluster import ClusterError, connected
 from glassbox.shards.shard import INDEX, REJECTED, Task, write
 from glassbox.sources import index as members
@@ -36,9 +36,9 @@ _CODE = ("area.py", "article.py", "decode.py", "kernels.py", "png.py", "shard.py
 def build(params: Params, dataset: str) -> None:
     """Writes `layout.shards(dataset)`: shards, `index.parquet`, `rejected.parquet`, `origin.json`.
 
-    Images fall to shards in archive order, so the bytes depend neither on the number of workers nor on their
-    order. Finished shards of a killed build are kept in `work/` and not made again; images of the build before,
-    where they did not change, are copied from its shards.
+    Images fall to shards in archive order, which is cut where their hashes say so (`parts.cut`): the bytes depend
+    neither on the number of workers nor on their order. Finished shards of a killed build are kept in `work/` and
+    not made again; images of the build before, where they did not change, are copied from its shards.
 
     Raises:
         ImageError: More images are unreadable than `rejected_share` allows. What could be read is kept.
@@ -91,20 +91,19 @@ def _tasks(settings: Dataset, folder: Path, target: Path, made: earlier.Earlier)
     rows = catalog.read(settings.source, ["image_id", "member"])
     images = [made.image(row.image_id, at[row.member]) for row in rows.itertuples(index=False)]
     archive = layout.archive(settings.source).resolve()
-    step = settings.shard_images
-    parts = [tuple(images[start : start + step]) for start in range(0, len(images), step)]
+    shards = [tuple(images[part]) for part in parts.cut(rows["image_id"].tolist(), settings.shard_images)]
     return [
         Task(
             archive,
-            part,
+            shard,
             settings.size,
             settings.method,
             folder,
             f"part-{number:05d}",
             target,
-            made.shards_of(part),
+            made.shards_of(shard),
         )
-        for number, part in enumerate(parts)
+        for number, shard in enumerate(shards)
     ]
 
 
