@@ -27,7 +27,7 @@ from glassbox.sources.films import FINDINGS, Film
 
 def _source(**settings: Any) -> PhantomSource:
     return PhantomSource(
-        **({"kind": "phantom", "layout": "nih", "seed": 3, "patients": 12, "size": 64} | settings)
+        **({"kind": "phantom", "layout": "nih", "seed": 9, "patients": 12, "size": 64} | settings)
     )
 
 
@@ -56,7 +56,7 @@ def test_a_cohort_is_the_same_bytes_twice(archive: Path, tmp_path: Path) -> None
 
 
 def test_the_bytes_of_an_archive_are_pinned(archive: Path) -> None:
-    assert _sha256(archive) == "2d43786932a8f7fbb98e996c34af69148679550334e5655f409828a076e108d6"
+    assert _sha256(archive) == "74daecca5ffdc40c4aceae684816a8265637b02f3aa0e61832b49b5f825f8b70"
 
 
 def test_films_drawn_by_several_processes_are_the_same_bytes_in_the_same_order(
@@ -235,24 +235,49 @@ def test_members_are_stored_in_order_without_a_date_or_a_system_of_their_own(arc
         assert (info.create_system, info.external_attr) == (3, 0o100644 << 16)
 
 
-def test_folders_fill_as_those_of_nih() -> None:
-    assert [phantom._folder(n) for n in (0, 4_998, 4_999, 14_998, 14_999, 112_119)] == [1, 1, 2, 2, 3, 12]
+def test_a_folder_holds_the_films_of_1400_patients_about_as_many_as_nihs_first(many: list[Film]) -> None:
+    assert [phantom._folder(patient) for patient in (1, 1_399, 1_400, 30_805)] == [1, 1, 2, 23]
+    assert Counter(phantom._folder(film.patient) for film in many)[2] == pytest.approx(4_999, rel=0.05)
 
 
-def test_images_are_grey_but_for_one_in_200_with_four_channels(archive: Path) -> None:
+def test_images_are_grey_but_for_a_few_with_four_channels(archive: Path) -> None:
     films = generated.cohort(_source())
-    assert len(films) >= 20
+    assert [film.image_id for film in films if phantom._has_four_channels(film)] == ["00000005_018.png"]
     with zipfile.ZipFile(archive) as members:
-        for position, film in enumerate(films):
+        for film in films:
             stream = members.read(f"images_001/images/{film.image_id}")
             width, height, depth, colour = struct.unpack(">IIBB", stream[16:26])
-            assert (width, height, depth, colour) == (64, 64, 8, 6 if position % 200 == 19 else 0)
+            assert (width, height, depth, colour) == (64, 64, 8, 6 if phantom._has_four_channels(film) else 0)
             pixels = cv2.imdecode(np.frombuffer(stream, np.uint8), cv2.IMREAD_UNCHANGED)
             drawn = generated.draw(film, 64)
             if colour == 6:
                 assert (pixels[..., 3] == 255).all()
                 pixels = pixels[..., 0]
             assert np.array_equal(pixels, drawn)
+
+
+def test_about_one_film_in_200_has_four_channels_also_in_the_demo(many: list[Film]) -> None:
+    assert np.mean([phantom._has_four_channels(film) for film in many]) == pytest.approx(1 / 200, rel=0.3)
+    demo = generated.cohort(_source(seed=2018, patients=450))
+    assert sum(phantom._has_four_channels(film) for film in demo) == 13
+
+
+def test_without_a_patient_the_others_have_the_same_bytes(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films = [film for film in generated.cohort(_source()) if film.patient != 4]
+    monkeypatch.setattr(phantom, "cohort", lambda _: films)
+    phantom.write(_source(), tmp_path / "fewer.zip")
+    with zipfile.ZipFile(archive) as all_members, zipfile.ZipFile(tmp_path / "fewer.zip") as members:
+        images = [name for name in members.namelist() if name.endswith(".png")]
+        assert images == [
+            name for name in all_members.namelist() if name.endswith(".png") and "/00000004_" not in name
+        ]
+        for name in images:
+            assert members.read(name) == all_members.read(name)
+        for name in set(members.namelist()) - set(images):
+            others = [line for line in all_members.read(name).splitlines() if not line.startswith(b"00000004_")]
+            assert members.read(name).splitlines() == others
 
 
 def test_an_interrupted_archive_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
