@@ -15,8 +15,10 @@ import dask
 import psutil
 import pytest
 
-from glassbox.shards import cluster
+from glassbox.shards import cluster, parts
 from glassbox.sources.png import encode
+
+NAMES = [f"{number:02d}.png" for number in range(40)]
 
 
 def _refusal():
@@ -92,7 +94,7 @@ def test_an_empty_address_names_no_cluster_and_the_local_one_ends_with_its_block
 def films(project, film):
     """A project of five shards that take a worker a quarter of a second each, and the files of its dataset."""
     large = [encode(film(number, 512, 512)) for number in range(2)]
-    contents = {f"{number:02d}.png": large[number % 2] for number in range(40)}
+    contents = {name: large[number % 2] for number, name in enumerate(NAMES)}
     project.prepare(contents | {"20.png": b"no image"})
     settings = {"shard_images": 8, "size": 512, "method": "article", "rejected_share": 0.1}
     project.build(**settings)
@@ -171,7 +173,8 @@ def test_a_shard_over_which_every_worker_dies_ends_the_build_with_one_message(al
     assert 3 not in finished
     monkeypatch.setenv(cluster.ADDRESS, address)
     films.build()
-    assert films.project.read == [f"{image:02d}.png" for image in range(40) if image // 8 not in finished]
+    unfinished = [part for number, part in enumerate(parts.cut(NAMES, 8)) if number not in finished]
+    assert films.project.read == [name for part in unfinished for name in NAMES[part]]
     assert films.project.bytes() == films.files
 
 
