@@ -1,0 +1,76 @@
+"""The file of a stage's code is read as it was written, or refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from glassbox.artifacts import code, document
+from glassbox.artifacts.code import Code
+from glassbox.artifacts.damage import ArtifactError
+
+DIGEST = "0123456789abcdef" * 4
+CODE = Code({"src/glassbox/files.py": DIGEST}, {"numpy": "2.4.6"})
+
+
+def test_what_was_written_is_read_from_its_place(tmp_path, monkeypatch):
+    code.write("resize", CODE, tmp_path)
+    assert (tmp_path / "data/code/resize.json").exists()
+    assert code.read("resize", tmp_path) == CODE
+    monkeypatch.chdir(tmp_path)
+    assert code.path("cohorts.nih") == Path("data/code/cohorts.nih.json")
+    assert code.read("resize") == CODE
+
+
+def test_its_digest_is_the_one_in_the_file(tmp_path):
+    code.write("resize", CODE, tmp_path)
+    assert json.loads((tmp_path / "data/code/resize.json").read_text())["content_sha256"] == CODE.sha256
+
+
+def test_its_digest_changes_with_a_module_and_with_a_package_but_not_with_their_order():
+    two = Code({"a.py": DIGEST, "b.py": DIGEST}, {"numpy": "1", "keras": "2"})
+    assert two.sha256 == Code(dict(reversed(two.modules.items())), dict(reversed(two.packages.items()))).sha256
+    others = [
+        two._replace(modules={"a.py": DIGEST}),
+        two._replace(modules={"a.py": DIGEST, "c.py": DIGEST}),
+        two._replace(packages={"numpy": "1", "keras": "3"}),
+        two._replace(packages={}),
+    ]
+    assert len({code.sha256 for code in [two, *others]}) == 5
+
+
+def test_a_file_that_is_not_there_names_the_stage_that_makes_it(tmp_path):
+    with pytest.raises(ArtifactError, match=r"resize\.json is not there\n(.*\n)*.*dvc repro --force code"):
+        code.read("resize", tmp_path)
+
+
+def test_a_changed_file_is_refused(tmp_path):
+    code.write("resize", CODE, tmp_path)
+    file = tmp_path / "data/code/resize.json"
+    file.write_text(file.read_text().replace("2.4.6", "2.4.7"))
+    with pytest.raises(ArtifactError, match="was changed"):
+        code.read("resize", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ({}, "has the keys"),
+        ({"modules": {}}, "has the keys modules, not modules, packages"),
+        ({"modules": {}, "packages": {}, "more": {}}, "has the keys"),
+        ({"modules": [], "packages": {}}, "has under modules no object of strings"),
+        ({"modules": {}, "packages": None}, "has under packages no object of strings"),
+        ({"modules": {}, "packages": {"numpy": 2.4}}, "has under packages no object of strings"),
+        ({"modules": {"a.py": None}, "packages": {}}, "has under modules no object of strings"),
+        ({"modules": {"a.py": "abc"}, "packages": {}}, "has for a.py no SHA-256 but 'abc'"),
+        ({"modules": {"a.py": DIGEST.upper()}, "packages": {}}, "has for a.py no SHA-256"),
+        ({"modules": {"a.py": DIGEST + "0"}, "packages": {}}, "has for a.py no SHA-256"),
+    ],
+)
+def test_another_content_is_refused_although_its_digest_is_right(tmp_path, content, what):
+    document.write(tmp_path / "data/code/resize.json", content)
+    with pytest.raises(ArtifactError) as refusal:
+        code.read("resize", tmp_path)
+    assert what in refusal.value.found
