@@ -30,7 +30,7 @@ import numpy as np
 from interleaved import ratio, rounds
 
 from glassbox.learning import batches
-from glassbox.params import Augmentation
+from glassbox.params.experiments import Augmentation
 
 SIZE, BATCH = 384, 32
 #: The 2018 article's; its shear of 0.01 is in degrees.

@@ -78,9 +78,10 @@ def _serve(pipe: Connection, size: int) -> None:
     from glassbox.learning import network, runtime
     from glassbox.learning.freezing import freeze
     from glassbox.learning.optimizers import optimizer
-    from glassbox.params import FirstLayers, Model, Optimizer
+    from glassbox.params.experiments import FirstLayers, Model, Optimizer, Training
 
-    runtime.prepare(1, "float32")
+    training = Training(seed=1, batch_size=BATCH)
+    runtime.prepare(training.seed, training.precision, training.threads)
     settings = Model(backbone="vgg16", normalise="minmax", dense=(256,), dropout=0.5)
     sgd = Optimizer(name="sgd", learning_rate=1e-3, decay=1e-6, momentum=0.9, nesterov=True)
     phases = {

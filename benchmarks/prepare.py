@@ -49,7 +49,7 @@ import numpy as np
 from distributed import Client, LocalCluster, wait
 from interleaved import Ratio, ratio, rounds
 
-from glassbox.params import PhantomSource
+from glassbox.params.sources import PhantomSource
 from glassbox.shards import compiled, png
 from glassbox.shards.shard import Image, Task, write
 from glassbox.sources import phantom
@@ -58,7 +58,7 @@ from glassbox.sources import zip as zips
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glassbox.sources.zip import Member
+    from glassbox.artifacts.members import Member
 
 REAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "nih-1024px-24.zip"
 SIZE = 384
@@ -117,7 +117,7 @@ def _films(archive: Path, folder: Path) -> Films:
         for at in range(TASK):
             target.writestr(f"{at:05d}.png", contents[at % len(contents)])
     print(f"{len(contents)} films of {archive.name}, {sum(map(len, contents)) // len(contents):,} bytes each")
-    return Films(repeated, zips.members(repeated), contents)
+    return Films(repeated, zips.verify(repeated, zips.members(repeated), label="films"), contents)
 
 
 def _one_core(films: Films, folder: Path, count: int, images: int) -> dict[str, float]:

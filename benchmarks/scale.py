@@ -4,10 +4,10 @@
 
 Makes a zip in NIH's layout (noise of 16 to 31 pixels a side for films; patients, findings, official lists and 984
 boxes like NIH's) and, in a copy of this project, parameters of one source, one dataset and one split. After one
-real `dvc repro`, which is not timed, it measures each round: the index of the zip, the stage `catalog` and the
-stage `split` (with its leak count), each in a process of its own, from start to exit, with its peak of resident
-memory; then `dvc status` and a `dvc repro` that finds nothing to do. There is no experiment, and so nothing to
-compare: repro is asked for the split.
+real `dvc repro`, which is not timed, it measures each round: the index of the zip (every member is read and
+hashed), the stage `catalog` and the stage `split` (with its leak count), each in a process of its own, from start
+to exit, with its peak of resident memory; then `dvc status` and a `dvc repro` that finds nothing to do. There is
+no experiment, and so nothing to compare: repro is asked for the split.
 
 Prints a table with medians, the range over the rounds and the processor's own seconds and, last, one line of JSON:
 `seconds` is the sum of index, catalog and split, `peak_mb` the largest of their peaks. `--quick` takes one round
@@ -35,10 +35,12 @@ IMAGES, PATIENTS, BOXES = 112_120, 31_200, 984
 SPLIT = "split@infiltration"
 #: What each must not exceed: seconds and MB.
 BOUNDS = {"seconds": 20.0, "peak_mb": 1000.0, "status_seconds": 3.0, "repro_seconds": 6.0}
-_INDEX = (
-    "from glassbox import layout; from glassbox.sources import index; "
-    "index.write(layout.archive('films'), layout.members('films'))"
-)
+_INDEX = """
+from glassbox.artifacts import archive, members
+from glassbox.sources import zip as zips
+place, (_, sha256) = archive.path("films"), members.read("films")
+members.write("films", zips.verify(place, zips.members(place), label="films"), sha256)
+"""
 _HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
@@ -129,7 +131,7 @@ def make(path: Path) -> None:
     import numpy as np
 
     from glassbox.files import atomic
-    from glassbox.params import PhantomSource
+    from glassbox.params.sources import PhantomSource
     from glassbox.sources import films as generated
     from glassbox.sources import png
 

@@ -21,20 +21,27 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sklearn.metrics import roc_auc_score
 
-from glassbox import layout, params, profiles
+from glassbox import profiles, recipes
+from glassbox.artifacts import code, predictions, recipe
+from glassbox.code.digests import digests
 from glassbox.cohorts.build import build as build_catalog
-from glassbox.params import NoWeights, Params
+from glassbox.params.document import load
 from glassbox.selection.split import build as build_split
 from glassbox.shards.build import build as build_shards
 from glassbox.sources.archive import fetch
 
+if TYPE_CHECKING:
+    from glassbox.params.document import Params
+
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENT = "infiltration_vgg16"
 QUICK = ["sources.phantom.patients=110", "weights.phantoms.films.patients=100"]
+#: What an experiment without the warm start names in the place of its weights.
+RANDOM = "+weights.none.kind=none"
 
 
 class Scores(NamedTuple):
@@ -60,10 +67,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         shutil.copytree(ROOT / "conf", "conf")
         with contextlib.redirect_stdout(sys.stderr):
-            demo = _data(QUICK if asked.quick else [])
+            overrides = [RANDOM, *(QUICK if asked.quick else [])]
+            demo = _data(overrides)
             first = demo.experiments[EXPERIMENT].training.seed
             count = min(asked.seeds, 2) if asked.quick else asked.seeds
-            scores = _scores(demo, range(first, first + count))
+            scores = _scores(demo, overrides, range(first, first + count))
     _print(scores)
 
 
@@ -71,62 +79,52 @@ def _data(overrides: list[str]) -> Params:
     """The demo's parameters, with the archive, the catalog, the shards, the split and the weights made."""
     from glassbox.learning.acquire import make
 
+    for name, reached in digests(ROOT).items():
+        code.write(name, reached)
     profiles.use("demo", overrides)
-    demo = params.load(layout.PARAMS)
+    demo = load()
     experiment = demo.experiments[EXPERIMENT]
-    source = demo.splits[experiment.split].source
-    demo = demo.model_copy(update={"weights": demo.weights | {"none": NoWeights(kind="none")}})
-    fetch(demo, source)
-    build_catalog(demo, source)
-    build_shards(demo, experiment.dataset)
-    build_split(demo, experiment.split)
+    split = demo.splits[experiment.split]
+    fetch(demo.sources[split.source], split.source)
+    build_catalog(demo.sources[split.source], split.source)
+    build_shards(demo.datasets[split.dataset], split.dataset)
+    build_split(split, experiment.split)
     for weights in (experiment.weights, "none"):
-        make(demo, weights)
+        make(demo.weights[weights], weights)
     return demo
 
 
-def _scores(demo: Params, seeds: range) -> list[Scores]:
+def _scores(demo: Params, overrides: list[str], seeds: range) -> list[Scores]:
     """Both variants after one epoch and after the demo's number, for each seed."""
-    as_it_is = demo.experiments[EXPERIMENT]
     scores = []
     for seed in seeds:
-        for epochs in sorted({1, as_it_is.fine_tune.epochs}):
-            warm = as_it_is.model_copy(
-                update={
-                    "training": as_it_is.training.model_copy(update={"seed": seed}),
-                    "fine_tune": as_it_is.fine_tune.model_copy(update={"epochs": epochs}),
-                }
-            )
-            none = warm.model_copy(
-                update={"weights": "none", "warm_start": warm.warm_start.model_copy(update={"epochs": 0})}
-            )
-            aucs = [
-                _roc_auc(demo.model_copy(update={"experiments": {EXPERIMENT: variant}}))
-                for variant in (warm, none)
-            ]
-            scores.append(Scores(seed, epochs, *aucs))
+        for epochs in sorted({1, demo.experiments[EXPERIMENT].fine_tune.epochs}):
+            warm = {"training.seed": seed, "fine_tune.epochs": epochs}
+            none = warm | {"weights": "none", "warm_start.epochs": 0}
+            scores.append(Scores(seed, epochs, _roc_auc(overrides, warm), _roc_auc(overrides, none)))
     return scores
 
 
-def _roc_auc(demo: Params) -> float:
-    """Trains the experiment as these parameters say; its ROC AUC on the clean test fold."""
+def _roc_auc(overrides: list[str], changes: dict[str, str | int]) -> float:
+    """Trains the experiment with these changes; its ROC AUC on the clean test fold."""
     # Dask's workers import this file anew: they need no Keras.
     import keras
 
-    from glassbox.learning.batches import Fold
+    from glassbox.learning import record
     from glassbox.learning.fine_tune import fine_tune
-    from glassbox.learning.inference import infer
-    from glassbox.learning.record import record
+    from glassbox.learning.predict import predict
     from glassbox.learning.warm_start import warm_start
-    from glassbox.selection.split import read
-    from glassbox.shards.read import Images
 
+    own = [f"experiments.{EXPERIMENT}.{key}={value}" for key, value in changes.items()]
+    profiles.use("demo", [*overrides, *own])
+    recipes.write(EXPERIMENT)
     keras.utils.clear_session()
-    warm_start(demo, EXPERIMENT)
-    model = fine_tune(demo, EXPERIMENT, record(demo, EXPERIMENT), lambda _: None)
-    experiment = demo.experiments[EXPERIMENT]
-    test = Fold.of(Images(layout.shards(experiment.dataset)), read(experiment.split), "test")
-    return float(roc_auc_score(test.labels[:, -1], infer(model, test)[:, -1]))
+    warm_start(EXPERIMENT)
+    settings = recipe.phase(EXPERIMENT, "fine_tune")
+    lineage = fine_tune(settings, record.origin(settings, "fine_tune"), lambda _: None)
+    predict(EXPERIMENT)
+    test = predictions.read(EXPERIMENT, "test_clean", lineage.model_sha256)
+    return float(roc_auc_score(test.labels[:, -1], test.probabilities[:, -1]))
 
 
 def _print(scores: list[Scores]) -> None:

@@ -2,6 +2,14 @@
 
 from glassbox.cohorts.build import build
 from glassbox.doors import enter
+from glassbox.params.read import block
+from glassbox.params.sources import AnySource
+
+
+def work(source: str) -> None:
+    """Builds the catalog."""
+    build(block("sources", source, AnySource), source)
+
 
 if __name__ == "__main__":
-    enter("catalog", build, "sources")
+    enter("catalog", work)

@@ -1,7 +1,15 @@
 """Put the archive of one source at its place: one zip, tracked as one file, never unpacked."""
 
 from glassbox.doors import enter
+from glassbox.params.read import block
+from glassbox.params.sources import AnySource
 from glassbox.sources.archive import fetch
 
+
+def work(source: str) -> None:
+    """Fetches, copies or generates it."""
+    fetch(block("sources", source, AnySource), source)
+
+
 if __name__ == "__main__":
-    enter("download", fetch, "sources")
+    enter("download", work)

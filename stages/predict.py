@@ -4,4 +4,4 @@ from glassbox.doors import enter
 from glassbox.learning.predict import predict
 
 if __name__ == "__main__":
-    enter("predict", predict, "experiments")
+    enter("predict", predict)

@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dask.system
 import distributed.system
+import numpy as np
 import pytest
 import yaml
+from builders import write_shards
 from click.testing import CliRunner
 from distributed import LocalCluster
 
 from glassbox import cli, profiles
+from glassbox.artifacts import archive as record
+from glassbox.artifacts import catalog
+from glassbox.artifacts import weights as initial
 from glassbox.doctor import disk, inputs, machine, project
 from glassbox.doctor.archives import Stock, stock
 from glassbox.doctor.disk import Disk
 from glassbox.doctor.finding import Finding, line
-from glassbox.params import load, parse
+from glassbox.params.document import checked, load
 from glassbox.shards import compiled
 from glassbox.shards.cluster import ADDRESS
 
@@ -32,13 +39,12 @@ if TYPE_CHECKING:
 
     from dvc.repo import Repo
 
-    from glassbox.params import Params
+    from glassbox.params.document import Params
 
 ROOT = Path(__file__).parents[1]
-GLASSBOX = Path(sys.executable).with_name("glassbox")
 SECRET = "s3cret0fTheTests"  # noqa: S105
-FETCHED = {"kind": "kaggle", "ref": "alice/films", "version": 3, "bytes": 5}
-FETCHED["files"] = [{"suffix": ".png", "members": 40}, {"suffix": ".csv", "members": 2}]
+FILES = [{"suffix": ".png", "members": 40}, {"suffix": ".csv", "members": 2}]
+FETCHED = {"kind": "kaggle", "ref": "alice/films", "version": 3, "files": FILES}
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +54,10 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("conf", ".dvc"):
         ignore = shutil.ignore_patterns("cache", "tmp", "config.local")
         shutil.copytree(ROOT / folder, root / folder, ignore=ignore)
-    for file in ("params.yaml", "dvc.yaml", "environment.yaml", ".gitignore", ".dvcignore"):
+    for file in ("params.yaml", "dvc.yaml", "uv.lock", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / file, root / file)
+    for folder in ("src", "stages"):
+        (root / folder).symlink_to(ROOT / folder)
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
     home.mkdir()
     monkeypatch.chdir(root)
@@ -69,21 +77,13 @@ def _files(root: Path) -> set[str]:
 
 def test_in_a_fresh_clone_nothing_stands_in_the_way_and_nothing_is_left_behind(clone: Path) -> None:
     before = _files(clone)
-    done = subprocess.run([GLASSBOX, "doctor", "--json"], check=False, capture_output=True, text=True, timeout=250)
-    assert (done.returncode, done.stderr) == (0, "")
-    report = json.loads(done.stdout)
+    result = CliRunner().invoke(cli.main, ["doctor", "--json"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    report = json.loads(result.stdout)
     assert report["ok"] is True
     assert [finding["name"] for finding in report["findings"]] == [
-        *(
-            "parameters",
-            "repository",
-            "packages",
-            "pipeline",
-            "link type",
-            "Kaggle credentials",
-            "sources.phantom",
-        ),
-        *("disk", "cores", "memory", "Dask", "compiled loops", "MLflow store", "accelerators"),
+        *("parameters", "repository", "code", "packages", "pipeline", "link type", "Kaggle credentials"),
+        *("sources.phantom", "disk", "cores", "memory", "Dask", "compiled loops", "MLflow store", "accelerators"),
     ]
     assert report["findings"][0] == {
         "name": "parameters",
@@ -116,7 +116,7 @@ def test_the_table_has_a_line_for_each_finding_and_a_verdict(clone: Path) -> Non
 @pytest.mark.usefixtures("without_tensorflow")
 def test_a_problem_ends_with_status_1_and_leaves_stdout_to_json(clone: Path) -> None:
     (clone / "params.yaml").write_text("profile: [\n")
-    (clone / "environment.yaml").unlink()
+    (clone / "uv.lock").unlink()
     result = CliRunner().invoke(cli.main, ["doctor", "--json"])
     assert result.exit_code == 1
     assert result.stderr == "glassbox doctor: in the way of `dvc repro`: parameters, packages\n"
@@ -223,16 +223,26 @@ def test_stages_that_dvc_cannot_lay_out_are_a_problem(clone: Path, repo: Callabl
     _is(project.pipeline(repo()), "problem", "no stages", "git checkout dvc.yaml")
 
 
-def test_a_package_of_another_version_is_a_warning_and_a_missing_one_a_problem(clone: Path) -> None:
-    path = clone / "environment.yaml"
-    locked = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump(locked | {"numpy": "1.0"}))
-    _is(project.packages(), "warning", f"numpy {locked['numpy']} (locked: 1.0); Python 3.", "run `uv sync`")
-    path.write_text(yaml.safe_dump(locked | {"no-such-package": "1.0"}))
-    _is(project.packages(), "problem", "not installed: no-such-package", "run `uv sync`")
-    for content in ("- numpy\n", "numpy: [\n", ""):
-        path.write_text(content)
-        _is(project.packages(), "problem", "environment.yaml", "git checkout environment.yaml")
+def test_packages_must_be_those_that_uv_locked_for_the_stages(clone: Path) -> None:
+    _is(project.packages(), "ok", f"tensorflow {version('tensorflow')}; all ")
+    locked = (clone / "uv.lock").read_text()
+    entry = f'name = "numpy"\nversion = "{version("numpy")}"'
+    assert entry in locked
+    (clone / "uv.lock").write_text(locked.replace(entry, 'name = "numpy"\nversion = "1.0"'))
+    found = f"numpy {version('numpy')} is installed, not numpy 1.0, as locked in uv.lock"
+    _is(project.packages(), "problem", found, "run `uv sync`")
+    (clone / "uv.lock").write_text("[[package]\n")
+    _is(project.packages(), "problem", "uv.lock cannot be read", "git checkout uv.lock")
+    (clone / "stages").unlink()
+    (clone / "src").unlink()
+    _is(project.packages(), "problem", "src/glassbox/", "git checkout src/glassbox/")
+
+
+def test_modules_of_another_copy_are_warned_of(clone: Path) -> None:
+    _is(project.code(), "ok", "the modules in src/")
+    (clone / "src").unlink()
+    (clone / "src" / "glassbox").mkdir(parents=True)
+    _is(project.code(), "warning", f"lies in {ROOT / 'src'}, not in {clone / 'src'}", "PYTHONPATH=src")
 
 
 def test_a_store_that_is_none_is_a_problem_and_one_that_opens_is_not(
@@ -263,7 +273,7 @@ def _params(side: int = 32, **source: Any) -> Params:
     """Parameters of one source, `films`, and one dataset of it."""
     values: dict[str, Any] = {key: {} for key in ("splits", "weights", "experiments")}
     values |= {"profile": "test", "sources": {"films": {"layout": "nih"} | source}}
-    return parse(values | {"datasets": {"small": {"source": "films", "size": side}}}, "params.yaml")
+    return checked(values | {"datasets": {"small": {"source": "films", "size": side}}}, "params.yaml")
 
 
 def _kaggle(**changes: Any) -> Params:
@@ -278,11 +288,14 @@ def _stocks(params: Params) -> dict[str, Stock]:
     return {key: stock(source, key) for key, source in params.sources.items()}
 
 
-def _write(path: str, content: object) -> Path:
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(content if isinstance(content, str) else json.dumps(content))
-    return target
+def _write(path: str | Path, content: str) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(content)
+
+
+def _record(**content: object) -> None:
+    """What the download stage would record of an archive of five bytes."""
+    record.write(record.record_path("films"), "films", {**content, "bytes": 5})
 
 
 def _credentials(params: Params) -> Finding:
@@ -295,9 +308,9 @@ def _source(params: Params) -> Finding:
 
 
 def test_credentials_are_asked_for_only_where_something_must_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    _is(_credentials(load(Path("params.yaml"))), "ok", "not needed: no source is Kaggle's")
+    _is(_credentials(load()), "ok", "not needed: no source is Kaggle's")
     _is(_credentials(_kaggle()), "problem", "none, and films must be fetched", "KAGGLE_API_TOKEN")
-    _write("metrics/sources/films.json", FETCHED)
+    _record(**FETCHED)
     _is(_credentials(_kaggle()), "problem", "none, and films must be fetched", "KAGGLE_API_TOKEN")
     _write("data/archives/films.zip", "12345")
     _is(_credentials(_kaggle()), "ok", "not needed: everything is fetched")
@@ -327,8 +340,7 @@ def test_an_archive_on_disk_must_be_a_zip(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_made_needs_neither_its_zip_nor_kaggle(tmp_path: Path) -> None:
-    files = [{"suffix": ".png", "members": 40}]
-    _write("metrics/sources/films.json", {"kind": "archive", "sha256": "0" * 64, "bytes": 5, "files": files})
+    _record(kind="archive", sha256="0" * 64, files=FILES)
     _write("data/archives/films.zip", "12345")
     params = _archive(tmp_path / "gone.zip")
     _is(_source(params), "ok", "data/archives/films.zip is there")
@@ -350,18 +362,18 @@ def test_a_dataset_of_kaggle_needs_a_version_and_its_size_may_be_unknown() -> No
 
 def test_weights_from_elsewhere_are_there_or_said_to_be_missing(tmp_path: Path) -> None:
     profiles.use("paper", [])
-    params = load(Path("params.yaml"))
-    _write(str(tmp_path / "home/.keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"), "weights")
+    params = load()
+    _write(tmp_path / "home/.keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "weights")
     found = {finding.name: finding for finding in inputs.weights(params)}
     vgg16 = "home/.keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
     _is(found["weights.imagenet_vgg16"], "ok", f"{vgg16} is there")
     for name, megabytes in (("resnet50", 95), ("resnet50_top", 103), ("inceptionv3", 88)):
         _is(found[f"weights.imagenet_{name}"], "ok", f"to be fetched by Keras, {megabytes} MB")
-    _write("data/weights/imagenet_resnet50/backbone.weights.h5", "weights")
+    _write(made := initial.folder("imagenet_resnet50") / initial.FILE, "weights")
     _is(
         next(finding for finding in inputs.weights(params) if finding.name == "weights.imagenet_resnet50"),
         "ok",
-        "data/weights/imagenet_resnet50/backbone.weights.h5 is there",
+        f"{made} is there",
     )
     own = {"kind": "file", "backbone": "compact", "path": "own.weights.h5", "sha256": "0" * 64}
     values = yaml.safe_load(Path("params.yaml").read_text()) | {
@@ -370,9 +382,9 @@ def test_weights_from_elsewhere_are_there_or_said_to_be_missing(tmp_path: Path) 
         "rows": {},
         "weights": {"own": own},
     }
-    _is(inputs.weights(parse(values, ""))[0], "problem", "no file own.weights.h5", "correct weights.own.path")
+    _is(inputs.weights(checked(values, ""))[0], "problem", "no file own.weights.h5", "correct weights.own.path")
     _write("own.weights.h5", "weights")
-    _is(inputs.weights(parse(values, ""))[0], "ok", "own.weights.h5: 0 MB")
+    _is(inputs.weights(checked(values, ""))[0], "ok", "own.weights.h5: 0 MB")
 
 
 # --- disk --------------------------------------------------------------------------------------------------
@@ -417,10 +429,10 @@ def test_what_is_made_or_begun_needs_no_room_again() -> None:
     _write("work/download/films-0123456789ab/archive.zip.part", "x" * 1000)
     _write("work/resize/small/0123/part-00000.h5", "x" * 2000)
     assert _outputs(params) == [2_463_365_435 - 1000, 5_856 * 32**2 - 2000]
-    _write("metrics/sources/films.json", FETCHED)
+    _record(**FETCHED)
     _write("data/archives/films.zip", "12345")
     assert _outputs(_kaggle()) == [0, 40 * 32**2 - 2000]
-    _write("data/shards/small/origin.json", {"pixels": {"size": 32}})
+    write_shards("small", ["a"], np.zeros((1, 32, 32)))
     assert _outputs(_kaggle()) == [0, 0]
     assert _outputs(_kaggle(side=64)) == [0, 40 * 64**2 - 2000]
 
@@ -430,8 +442,8 @@ def test_films_to_be_generated_are_reckoned_from_their_patients() -> None:
         return _params(kind="phantom", seed=1, patients=patients, size=100)
 
     assert _outputs(films(1000)) == [3600 * 100**2, 3600 * 32**2]
-    _write("metrics/sources/films.json", {"kind": "phantom", "bytes": 5})
-    _write("metrics/catalogs/films.json", {"patients": 1000})
+    _record(kind="phantom")
+    catalog.write_counts("films", {"patients": 1000})
     _write("data/archives/films.zip", "12345")
     assert _outputs(films(1000)) == [0, 3600 * 32**2]
     assert _outputs(films(2000)) == [7200 * 100**2, 7200 * 32**2]
@@ -502,26 +514,35 @@ def test_too_little_memory_is_a_warning(
     _is(machine.memory(), status, f"{limit} GB; resizing takes up to ", action)
 
 
-def test_a_named_cluster_must_answer_and_should_have_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_cluster_should_have_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     _is(machine.cluster(), "ok", "DASK_SCHEDULER_ADDRESS is not set")
     # A cluster each: one that is scaled while it runs was once seen to take minutes to close.
-    for workers, status, says in ((0, "warning", ": 0 workers"), (1, "ok", ": 1 workers, ")):
+    for workers, status, says in ((0, "warning", ": 0 workers"), (1, "ok", ": 1 workers, 2 threads")):
         with LocalCluster(
             n_workers=workers,
-            threads_per_worker=1,
+            threads_per_worker=2,
             processes=False,
             protocol="tcp://",
             host="127.0.0.1",
             dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
         ) as cluster:
-            monkeypatch.setenv(ADDRESS, cluster.scheduler_address)
-            _is(
-                machine.cluster(), status, f"{cluster.scheduler_address}{says}", *["start `dask worker`"][workers:]
-            )
-    for address in ("tcp://127.0.0.1:1", "nonsense", "tls://127.0.0.1:1"):
-        monkeypatch.setattr(machine, "_ANSWER", 1)
-        monkeypatch.setenv(ADDRESS, address)
-        _is(machine.cluster(), "problem", f"={address}: no scheduler answers (", "or unset DASK_SCHEDULER_ADDRESS")
+            address = cluster.scheduler_address
+            monkeypatch.setenv(ADDRESS, address)
+            _is(machine.cluster(), status, f"{address}{says}", *["start `dask worker`"][workers:])
+            for worker in cluster.workers.values():
+                monkeypatch.setenv(ADDRESS, worker.address)
+                _is(machine.cluster(), "problem", "no scheduler answers (a Worker does)", "unset DASK_SCHEDULER_A")
+
+
+def test_a_named_cluster_must_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_ANSWER", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        silent = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        for address in ("tcp://127.0.0.1:1", "nonsense", "tls://127.0.0.1:1", silent):
+            monkeypatch.setenv(ADDRESS, address)
+            found = f"={address}: no scheduler answers ("
+            _is(machine.cluster(), "problem", found, "or unset DASK_SCHEDULER_ADDRESS")
 
 
 def test_missing_loops_are_a_warning_with_their_reason(monkeypatch: pytest.MonkeyPatch) -> None:

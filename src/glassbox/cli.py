@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from glassbox import layout
 from glassbox.errors import GlassboxError
+from glassbox.paths import PARAMS
 
 # Click ends a wrong command line with 2; here every refusal is 1.
 click.UsageError.exit_code = 1
@@ -49,7 +49,7 @@ def sweep(experiment: str, draws: tuple[str, ...], trials: int, seed: int) -> No
     from glassbox import sweeps
 
     for trial in sweeps.queue(
-        layout.PARAMS, experiment, [sweeps.Draw.of(draw) for draw in draws], count=trials, seed=seed
+        PARAMS, experiment, [sweeps.Draw.of(draw) for draw in draws], count=trials, seed=seed
     ):
         click.echo(", ".join(f"{place.rpartition('.')[2]} {value}" for place, value in trial.items()))
 
@@ -57,10 +57,10 @@ def sweep(experiment: str, draws: tuple[str, ...], trials: int, seed: int) -> No
 @main.command()
 def track() -> None:
     """Make MLflow say what is on disk: for a fresh clone or a lost store. Running it again changes nothing."""
-    from glassbox.params import load
+    from glassbox.params.document import load
     from glassbox.tracking.mirror import mirror
 
-    for line in mirror(load(layout.PARAMS)):
+    for line in mirror(load().experiments):
         click.echo(line)
 
 

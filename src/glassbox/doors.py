@@ -1,46 +1,49 @@
-"""The door of a stage: its key and parameters, its lock, and one message for a user's mistake."""
+"""The door of a stage: its key, its lock, its packages, and one message for a user's mistake."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glassbox import layout
-from glassbox.errors import GlassboxError, ParamsError
+from glassbox.artifacts import code
+from glassbox.code import installed
+from glassbox.code.source import refuse_foreign
+from glassbox.errors import GlassboxError
 from glassbox.files import locked
-from glassbox.params import Params, load
+from glassbox.paths import WORK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# TensorFlow reads it when it is imported: its start-up notices would drown the one message that matters.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-def enter(stage: str, work: Callable[[Params, str], None], section: str | None = None) -> None:
-    """Runs `work(params, key)` for the key on the command line, alone of its stage and key.
+
+def enter(stage: str, work: Callable[..., None], *, keyed: bool = True, first: bool = False) -> None:
+    """Runs the work of a stage, alone of its stage and key, with the locked packages and this project's own code.
 
     A `GlassboxError` is printed to standard error as one message and ends the process with status 1.
 
     Args:
         stage: Name of the stage in `dvc.yaml`.
-        work: What the stage does. It gets all parameters and the key that `foreach` passes.
-        section: The block of params.yaml that `foreach` goes through; a stage without `foreach` has none and
-            gets an empty key.
+        work: What the stage does. It gets the key that `foreach` passes, where there is one.
+        keyed: Whether there is one.
+        first: Whether this is the stage that writes down which packages are locked, before which nobody knows.
     """
     parser = argparse.ArgumentParser(prog=f"stages/{stage}.py")
-    if section:
-        parser.add_argument("key", help=f"which of the {section} in {layout.PARAMS} to work on")
-    key = getattr(parser.parse_args(), "key", "")
-    name = f"{stage}@{key}" if key else stage
+    if keyed:
+        parser.add_argument("key", help="which of the blocks that `foreach` goes through in dvc.yaml to work on")
+    keys = list(vars(parser.parse_args()).values())
+    name = "@".join([stage, *keys])
     try:
-        params = load(layout.PARAMS)
-        if section and key not in (known := getattr(params, section)):
-            raise ParamsError(
-                f"{layout.PARAMS} has no {section}.{key}",
-                f"one of: {', '.join(known) or 'none'}",
-                "name one of them, or compose the file anew with `glassbox use PROFILE`",
-            )
-        with locked(layout.WORK / "locks" / f"{name}.lock", f"stage {name}"):
-            work(params, key)
+        with locked(WORK / "locks" / f"{name}.lock", f"stage {name}"):
+            refuse_foreign(Path.cwd())
+            if not first:
+                installed.check(code.read(stage).packages)
+            work(*keys)
     except GlassboxError as error:
         sys.exit(f"{name}: {error}")
     except FileNotFoundError as error:

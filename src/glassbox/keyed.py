@@ -23,6 +23,8 @@ class Purpose(StrEnum):
     SAMPLE = "sample"
     #: Which images are shown once more where a class is shown more often than it has images.
     DRAWS = "draws"
+    #: Which images of the training fold are trained on.
+    TRAINING = "training"
     #: After which image a shard ends.
     SHARD = "shard"
     #: Which generated films have four channels.

@@ -12,14 +12,14 @@ from dvc.utils.hydra import compose_and_dump
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from glassbox import layout
-from glassbox.errors import ParamsError
 from glassbox.files import write_text
-from glassbox.params import parse
+from glassbox.params.document import checked
+from glassbox.params.read import ParamsError
+from glassbox.paths import PARAMS, WORK
 from glassbox.report.strays import strays
 
 if TYPE_CHECKING:
-    from glassbox.params import Params
+    from glassbox.params.document import Params
 
 CONF = Path("conf")
 #: Values that only the composition needs.
@@ -48,12 +48,12 @@ def use(profile: str, overrides: list[str]) -> list[str]:
             "name one of them, or add a file",
         )
     values = _compose(profile, overrides)
-    params = parse(values, f"profile {profile}")
+    params = checked(values, f"profile {profile}")
     said = " ".join(["glassbox use", profile, *overrides])
     text = f"# Composed from conf/ by `{said}`.\n" + yaml.safe_dump(values, sort_keys=False, width=100)
-    write_text(layout.PARAMS, text)
+    write_text(PARAMS, text)
     return [
-        f"{layout.PARAMS}: profile {profile}, experiments {', '.join(params.experiments)}",
+        f"{PARAMS}: profile {profile}, experiments {', '.join(params.experiments)}",
         *_set_aside(params),
     ]
 
@@ -84,7 +84,7 @@ def _set_aside(params: Params) -> list[str]:
     """Moves what `metrics/` holds of other profiles to `work/`; the comparison refuses what it does not know."""
     said = []
     for stray in strays(params):
-        target = layout.WORK / "set_aside" / stray
+        target = WORK / "set_aside" / stray
         if target.is_dir():
             shutil.rmtree(target)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 import yaml
 
-from glassbox.errors import ParamsError
-from glassbox.params import parse
+from glassbox.errors import GlassboxError
+from glassbox.params.document import checked
+from glassbox.params.read import ParamsError, values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +89,7 @@ def queue(params: Path, experiment: str, draws: list[Draw], *, count: int, seed:
 
     Raises:
         ParamsError: A trial would not be valid; nothing is queued.
+        GlassboxError: DVC queued not all of them, and has said why.
     """
     drawn = trials(experiment, draws, count, seed)
     for trial in drawn:
@@ -95,29 +97,21 @@ def queue(params: Path, experiment: str, draws: list[Draw], *, count: int, seed:
     for number, trial in enumerate(drawn):
         settings = [word for place, value in trial.items() for word in ("-S", f"{place}={value}")]
         name = f"{experiment.replace('_', '-')}-{seed}-{number}"
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "dvc",
-                "exp",
-                "run",
-                "--queue",
-                "-n",
-                name,
-                *settings,
-                f"evaluate@{experiment}",
-            ],
-            check=True,
-        )
+        command = ["exp", "run", "--queue", "-n", name, *settings, f"evaluate@{experiment}"]
+        if (status := subprocess.run([sys.executable, "-m", "dvc", *command], check=False).returncode) != 0:
+            raise GlassboxError(
+                f"`dvc {' '.join(command)}` ended with status {status}; {number} of {count} trials are queued",
+                "a committed project in which DVC can queue experiments",
+                "see what DVC says above; `dvc queue status` lists what is queued",
+            )
     return drawn
 
 
 def _refuse_invalid(path: Path, trial: dict[str, str]) -> None:
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document = values(path)
     for place, value in trial.items():
         *above, last = place.split(".")
-        block = values
+        block = document
         for key in above:
             block = block.get(key) if isinstance(block, dict) else None
         if not isinstance(block, dict) or last not in block:
@@ -125,4 +119,4 @@ def _refuse_invalid(path: Path, trial: dict[str, str]) -> None:
                 f"{path} has no {place}", "a parameter of the experiment", "correct the KEY, or the experiment"
             )
         block[last] = yaml.safe_load(value)
-    parse(values, f"trial {' '.join(f'{place}={value}' for place, value in trial.items())}")
+    checked(document, f"trial {' '.join(f'{place}={value}' for place, value in trial.items())}")

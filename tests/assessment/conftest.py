@@ -1,81 +1,38 @@
-"""An experiment that has been trained and has predicted, in a project of its own."""
+"""Predictions of every task, and experiments that are ready to be evaluated."""
 
+import contextlib
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import builders
+import finished
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from glassbox import layout, params
+from glassbox.artifacts.scores import VARIANTS
+from glassbox.artifacts.split import LABEL
+from glassbox.assessment.evaluate import evaluate
+from glassbox.assessment.intervals import bootstrap
 from glassbox.assessment.predictions import Predictions
-from glassbox.cohorts import nih
+from glassbox.assessment.scores import score
+from glassbox.params.experiments import Evaluation
 
 CLASSES = ("No Finding", "Infiltration")
-#: NIH's fifteen: the absence of findings, then the findings.
-MANY = (nih.VOCABULARY.absence, *nih.VOCABULARY.findings)
+#: The absence of findings, then the findings, of which no image has the last.
+MANY = ("No Finding", "Infiltration", "Effusion", "Mass", "Nodule", "Pleural_Thickening", "Hernia")
 TASKS = {
     "binary": {"task": "binary", "positive": "Infiltration"},
     "single_label": {"task": "single_label", "several": "first"},
     "multi_label": {"task": "multi_label"},
 }
-HISTORY = """\
-epoch,phase,loss,accuracy,val_loss,val_accuracy,val_roc_auc,learning_rate
-0,warm_start,0.70,0.52,0.69,0.55,0.60,0.001
-1,fine_tune,0.61,0.66,0.64,0.62,0.68,0.0001
-2,fine_tune,0.55,0.71,0.62,0.65,0.70,0.0001
-"""
-
-
-def parameters(task="binary", **changes):
-    """Parameters of one experiment, `compact`, whose split asks for `task`."""
-    loss = "binary_crossentropy" if task == "multi_label" else "categorical_crossentropy"
-    phase = {
-        "epochs": 1,
-        "freeze": "everything",
-        "optimizer": {"name": "adam", "learning_rate": 0.001},
-        "loss": loss,
-    }
-    experiment = {
-        "title": "A compact network",
-        "dataset": "films-64",
-        "split": "findings",
-        "weights": "none",
-        "model": {"backbone": "compact", "normalise": "minmax"},
-        "augmentation": {"horizontal_flip": True},
-        "training": {"seed": 1, "batch_size": 8},
-        "warm_start": phase,
-        "fine_tune": phase,
-        "evaluation": {"resamples": 200, "seed": 5},
-        "published": {"source": "nobody", "scores": {}},
-    }
-    return params.parse(
-        {
-            "profile": "test",
-            "sources": {"films": {"kind": "phantom", "layout": "nih", "seed": 1, "patients": 50, "size": 64}},
-            "datasets": {"films-64": {"source": "films", "size": 64}},
-            "splits": {
-                "findings": {
-                    "source": "films",
-                    "dataset": "films-64",
-                    "labels": TASKS[task],
-                    "official_test": True,
-                    "validation": 0.1,
-                    "balance": "none",
-                    "seed": 3,
-                }
-            },
-            "weights": {"none": {"kind": "none"}},
-            "experiments": {"compact": experiment | changes},
-        },
-        "params.yaml",
-    )
 
 
 def evaluation(**changes):
     """How intervals are drawn."""
-    return params.Evaluation(**{"resamples": 200, "seed": 5} | changes)
+    return Evaluation(**{"resamples": 200, "seed": 5} | changes)
 
 
 def predicted(images=300, patients=60, signal=1.0, seed=0, digits=2):
@@ -135,58 +92,91 @@ def names(images):
     return np.array([f"{image:08d}_000.png" for image in range(images)])
 
 
-def columns(predictions):
-    """The columns of the Parquet file that holds these predictions."""
-    named = {
-        "image_id": predictions.images,
-        "patient_id": np.array([f"{patient:05d}" for patient in predictions.patients]),
-    }
-    for position, name in enumerate(predictions.classes):
-        named[f"label_{name}"] = predictions.labels[:, position].astype(np.uint8)
-    for position, name in enumerate(predictions.classes):
-        named[f"probability_{name}"] = predictions.probabilities[:, position]
-    return named
+def variants_of(task, **options):
+    """Predictions of a task for either variant, and what is measured of them."""
+    variants = {variant: of_task(task, seed=seed, **options) for seed, variant in enumerate(VARIANTS)}
+    return variants, {name: score(each, bootstrap(each, evaluation())) for name, each in variants.items()}
 
 
-def predict(task):
-    """Writes the predictions of the experiment `compact` for a task, better ones of the clean variant."""
-    for signal, variant in ((2.0, "test_clean"), (1.0, "test_augmented")):
-        write(layout.predictions("compact") / f"{variant}.parquet", columns(of_task(task, signal=signal)))
+def fold(predictions):
+    """The rows of the test fold that these are the predictions of, as `split.shown` gives them."""
+    columns = {"image_id": predictions.images, "patient_id": [f"{each:05d}" for each in predictions.patients]}
+    labels = zip(predictions.classes, predictions.labels.T.astype(np.uint8), strict=True)
+    return pd.DataFrame(columns | {LABEL + name: column for name, column in labels})
 
 
-def write(path, named):
-    """Writes columns as a Parquet file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(named), path)
+def predict(task, order=slice(None)):
+    """Writes predictions of `compact` for a task, in an order of the images; clean ones are better."""
+    of = {variant: of_task(task, signal=signal) for variant, signal in zip(VARIANTS, (2.0, 1.0), strict=True)}
+    probabilities = {variant: predictions.probabilities[order] for variant, predictions in of.items()}
+    finished.predict("compact", fold(of["test_clean"]).iloc[order], probabilities)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Name and bytes of every file in a folder."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+def prepare(task="binary"):
+    """Writes all that an evaluation of the experiment `compact` reads."""
+    loss = "binary_crossentropy" if task == "multi_label" else "categorical_crossentropy"
+    phases = {name: builders.phase(loss=loss) for name in ("warm_start", "fine_tune")}
+    compact = builders.experiment(**phases, evaluation={"resamples": 200, "seed": 5})
+    asked = {"labels": TASKS[task], "split": {"balance": "none"}}
+    builders.resolve(builders.document(**asked, experiments={"compact": compact}))
+    finished.write_split()
+    finished.train("compact")
+    predict(task)
 
 
 @pytest.fixture
 def make():
-    """What tests make: `make.predicted(...)`, `make.parameters(...)` and the other functions above."""
+    """What tests make: `make.predicted(...)` and the other functions above."""
     return SimpleNamespace(
         binary=binary,
-        columns=columns,
-        contents=contents,
         evaluation=evaluation,
+        fold=fold,
+        many=MANY,
         of_task=of_task,
-        parameters=parameters,
         predict=predict,
         predicted=predicted,
-        predicted_many=predicted_many,
-        write=write,
+        prepare=prepare,
+        variants_of=variants_of,
     )
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def figures(monkeypatch):
+    """Figures as they are when they are written; nothing is rendered."""
+    written = []
+
+    def savefig(self, path, **_):
+        written.append(self)
+        Path(path).touch()
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return written
+
+
+@pytest.fixture(scope="session")
+def evaluated_once(tmp_path_factory):
+    """A project in which a binary experiment has been evaluated; nobody writes here."""
+    folder = tmp_path_factory.mktemp("evaluated") / "project"
+    folder.mkdir()
+    with contextlib.chdir(folder):
+        prepare()
+        evaluate("compact")
+    return folder
+
+
+@pytest.fixture
+def evaluated(evaluated_once, monkeypatch):
+    """The project of `evaluated_once`, to read in."""
+    monkeypatch.chdir(evaluated_once)
+    return evaluated_once
+
+
+@pytest.fixture
+def project(evaluated_once, tmp_path, monkeypatch):
     """A project in which the experiment `compact`, a binary one, is ready to be evaluated."""
-    monkeypatch.chdir(tmp_path)
-    predict("binary")
-    layout.models("compact").mkdir(parents=True)
-    (layout.models("compact") / "history.csv").write_text(HISTORY)
-    return tmp_path
+    kept = ("metrics", "evaluations")
+    copy = shutil.copytree(
+        evaluated_once, tmp_path / "project", ignore=lambda _, entries: set(entries).intersection(kept)
+    )
+    monkeypatch.chdir(copy)
+    return copy

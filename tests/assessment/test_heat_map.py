@@ -1,16 +1,13 @@
-import json
-import subprocess
-import sys
-
+import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from glassbox import layout, params
+from glassbox.artifacts import cells
+from glassbox.artifacts.cells import Cell
+from glassbox.artifacts.damage import ArtifactError
 from glassbox.assessment import choose, heat_map
-from glassbox.learning import cells
-from glassbox.learning.cells import Cell
+from glassbox.params.grids import Grid, Row
 
 
 def cell(images, all_but_last, relative):
@@ -21,17 +18,12 @@ GRID = [cell(100, 0, -0.02), cell(100, 1, 0.01), cell(200, 0, 0.03), cell(200, 1
 
 
 @pytest.fixture
-def drawn(monkeypatch, tmp_path):
-    """Draws a heat map and gives the figure, as it is when it is written."""
+def drawn(figures, tmp_path):
+    """Draws a heat map and gives the figure."""
 
     def drawn(grid, chosen):
-        saved = []
-        savefig = Figure.savefig
-        monkeypatch.setattr(
-            Figure, "savefig", lambda self, *args, **rest: (saved.append(self), savefig(self, *args, **rest))
-        )
         heat_map.draw(grid, chosen, tmp_path / "heat_map.png")
-        return saved[0]
+        return figures[-1]
 
     return drawn
 
@@ -60,8 +52,6 @@ def test_a_grid_of_one_cell_that_is_the_majority_classifier_can_be_drawn(drawn):
 
 
 def test_the_same_cells_are_the_same_bytes_whatever_the_users_style(tmp_path):
-    import matplotlib as mpl
-
     heat_map.draw(GRID, GRID[:1], tmp_path / "one.png")
     with mpl.rc_context({"font.size": 20, "image.cmap": "hot"}):
         heat_map.draw(GRID, GRID[:1], tmp_path / "other.png")
@@ -83,43 +73,37 @@ def test_it_is_the_distance_that_counts_not_the_accuracy():
     assert choose.ranked([high, far]) == [far, high]
 
 
+SETTINGS = Grid(experiment="e", epochs=1, steps_per_epoch=1, choices=2)
+NAMED = {"grid": "mine", "experiment": "e", "split": "s", "weights": "w", "all_but_last": (0, 1)}
+ROWS = {name: Row(images=images, **NAMED) for name, images in (("large", 200), ("small", 100))}
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """Parameters with a grid of two rows and one of another, whose tables are there; the working directory."""
+def trained(tmp_path, monkeypatch):
+    """The rows of a grid, and one that its parameters no longer have."""
     monkeypatch.chdir(tmp_path)
-    for grid, name, written in (
-        ("mine", "large", GRID[2:]),
-        ("mine", "small", GRID[:2]),
-        ("mine", "gone", [cell(300, 0, 0.4)]),
-        ("other", "x", [cell(300, 0, 0.4)]),
-    ):
-        cells.write(written, layout.row(grid, name))
-    row = {"experiment": "e", "dataset": "d", "split": "s", "weights": "w"}
-    rows = {
-        name: params.Row(grid=grid, images=images, all_but_last=(0, 1), **row)
-        for name, grid, images in (("large", "mine", 200), ("small", "mine", 100), ("x", "other", 300))
-    }
-    grids = {"mine": params.Grid(experiment="e", epochs=1, steps_per_epoch=1, choices=2)}
-    return params.Params.model_construct(rows=rows, grids=grids)
+    for name, found in (("large", GRID[2:]), ("small", GRID[:2]), ("gone", [cell(300, 0, 0.4)])):
+        cells.write(cells.row_path("mine", name), found, f"grid@{name}")
 
 
-def test_the_choice_is_data_and_its_table_and_heat_map_are_metrics(project):
-    choose.choose(project, "mine")
-    assert json.loads(layout.choices("mine").read_text()) == [
-        {"images": 200, "all_but_last": 0, "val_accuracy": 0.53, "majority_accuracy": 0.5},
-        {"images": 100, "all_but_last": 1, "val_accuracy": 0.51, "majority_accuracy": 0.5},
-    ]
-    folder = layout.METRICS / "grids" / "mine"
-    assert (folder / "grid.csv").read_text() == (
+def test_the_choice_is_data_and_its_table_and_heat_map_are_metrics(trained):
+    choose.choose(SETTINGS, ROWS, "mine")
+    assert cells.read(cells.choice_path("mine"), "choose@mine") == [GRID[2], GRID[1]]
+    table = cells.heat_map_path("mine").parent / "grid.csv"
+    assert table.read_text() == (
         "images,all_but_last,val_accuracy,majority_accuracy,relative,choice\n"
         "100,0,0.48,0.5,-0.02,\n"
         "100,1,0.51,0.5,0.01,2\n"
         "200,0,0.53,0.5,0.03,1\n"
         "200,1,0.5,0.5,0.0,\n"
     )
-    assert sorted(path.name for path in folder.iterdir()) == ["grid.csv", "heat_map.png"]
+    heat_map.draw(GRID, [GRID[2], GRID[1]], table.parent / "again.png")
+    assert cells.heat_map("mine") == (table.parent / "again.png").read_bytes()
 
 
-def test_choosing_needs_no_tensorflow():
-    code = "import sys, glassbox.assessment.choose; sys.exit(bool({'keras', 'tensorflow'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_a_row_of_other_cells_than_its_parameters_ask_for_is_refused(trained):
+    asked = ROWS | {"small": Row(images=100, **NAMED | {"all_but_last": (0, 2)})}
+    with pytest.raises(ArtifactError, match=r"small\.json holds other cells") as refusal:
+        choose.choose(SETTINGS, asked, "mine")
+    assert "grid@small" in refusal.value.action
+    assert not cells.choice_path("mine").exists()

@@ -7,16 +7,14 @@ from glassbox.assessment.predictions import Predictions
 
 
 def naive_area(predictions, drawn):
-    """The mean over the classes that some of the drawn images have and others have not."""
+    """The share of pairs that stand the right way round: the mean over the classes of which there are pairs."""
     positions = [1] if predictions.task == "binary" else range(len(predictions.classes))
-    labels, probabilities = predictions.labels[drawn], predictions.probabilities[drawn]
-    return np.mean(
-        [
-            metrics.roc_auc_score(labels[:, position], probabilities[:, position])
-            for position in positions
-            if len(np.unique(labels[:, position])) == 2
-        ]
-    )
+    areas = []
+    for position in positions:
+        labels, scores = predictions.labels[drawn, position], predictions.probabilities[drawn, position]
+        if labels.any() and not labels.all():
+            areas.append(np.sign(scores[labels][:, None] - scores[~labels]).mean(dtype=float) / 2 + 0.5)
+    return np.mean(areas)
 
 
 def naive_accuracy(predictions, drawn):

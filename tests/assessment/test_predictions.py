@@ -1,48 +1,56 @@
+import finished
 import numpy as np
 import pytest
 
+from glassbox.artifacts import model
+from glassbox.artifacts.scores import VARIANTS
 from glassbox.assessment import predictions
-from glassbox.errors import ReportError
+from glassbox.assessment.errors import ReportError
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "test_clean.parquet"
+def read(project):
+    """Writes the rows of a test fold and the probabilities of its images, and reads them as those of a task."""
+
+    def read(task, rows, probabilities):
+        finished.predict("compact", rows, dict.fromkeys(VARIANTS, probabilities))
+        digest = model.read_lineage("compact").model_sha256
+        return predictions.read("compact", "test_clean", task, digest)
+
+    return read
 
 
 @pytest.mark.parametrize("task", ["binary", "single_label", "multi_label"])
-def test_predictions_are_read_as_they_were_written(make, path, task):
+def test_predictions_are_read_as_they_were_written(make, read, task):
     written = make.of_task(task, patients=60)
-    make.write(path, make.columns(written))
-    read = predictions.read(path, task)
-    assert (read.task, read.classes) == (task, written.classes)
-    assert read.patient_count == 60
+    found = read(task, make.fold(written), written.probabilities)
+    assert (found.task, found.classes, found.patient_count) == (task, written.classes, 60)
     for column in ("images", "patients", "labels", "probabilities"):
-        np.testing.assert_array_equal(getattr(read, column), getattr(written, column))
+        np.testing.assert_array_equal(getattr(found, column), getattr(written, column))
 
 
 def test_of_two_classes_the_positive_one_is_the_last_and_the_one_that_counts(make):
-    read = make.predicted()
-    assert read.classes[-1] == "Infiltration"
-    assert read.ranked == [1]
+    asked = make.predicted()
+    assert asked.classes[-1] == "Infiltration"
+    assert asked.ranked == [1]
 
 
 @pytest.mark.parametrize("task", ["single_label", "multi_label"])
 def test_of_many_classes_those_count_that_some_images_have_and_others_have_not(make, task):
-    read = make.of_task(task)
-    assert read.ranked == list(range(14))  # Nobody has the last one.
-    read.labels[:, 3] = True
-    assert 3 not in read.ranked
+    asked = make.of_task(task)
+    assert asked.ranked == list(range(len(make.many) - 1))  # Nobody has the last one.
+    asked.labels[:, 3] = True
+    assert 3 not in asked.ranked
 
 
 def test_a_softmax_decides_for_the_most_probable_class_and_among_equals_for_the_first(make):
-    read = make.binary([0, 1, 1], [[0.9, 0.1], [0.3, 0.7], [0.5, 0.5]])
-    assert read.decisions.astype(int).tolist() == [[1, 0], [0, 1], [1, 0]]
-    assert (read.right.tolist(), read.answers) == ([1, 1, 0], 1)
+    asked = make.binary([0, 1, 1], [[0.9, 0.1], [0.3, 0.7], [0.5, 0.5]])
+    assert asked.decisions.astype(int).tolist() == [[1, 0], [0, 1], [1, 0]]
+    assert (asked.right.tolist(), asked.answers) == ([1, 1, 0], 1)
 
 
 def test_sigmoids_decide_class_by_class_and_a_half_is_not_above_the_threshold():
-    read = predictions.Predictions(
+    asked = predictions.Predictions(
         task="multi_label",
         classes=("No Finding", "Effusion", "Mass"),
         images=np.array(["a", "b"]),
@@ -50,116 +58,73 @@ def test_sigmoids_decide_class_by_class_and_a_half_is_not_above_the_threshold():
         labels=np.array([[0, 1, 1], [0, 0, 0]], dtype=bool),
         probabilities=np.array([[0.5, 0.51, 0.2], [0.9, 0.1, 0.1]], dtype=np.float32),
     )
-    assert read.decisions.astype(int).tolist() == [[0, 1, 0], [1, 0, 0]]
-    assert (read.right.tolist(), read.answers) == ([2, 2], 3)
+    assert asked.decisions.astype(int).tolist() == [[0, 1, 0], [1, 0, 0]]
+    assert (asked.right.tolist(), asked.answers) == ([2, 2], 3)
 
 
-@pytest.mark.parametrize("task", ["single_label", "multi_label"])
-def test_an_image_that_a_recipe_draws_twice_counts_twice(make, path, task):
-    columns = make.columns(make.of_task(task))
-    make.write(path, {name: np.concatenate([column, column[:1]]) for name, column in columns.items()})
-    read = predictions.read(path, task)
-    assert (len(read.images), read.images[0]) == (601, read.images[-1])
+def test_an_image_that_a_recipe_draws_twice_counts_twice(make, read):
+    asked = make.predicted()
+    twice = np.append(np.arange(300), 0)
+    found = read("binary", make.fold(asked).iloc[twice], asked.probabilities[twice])
+    assert (len(found.images), found.images[0]) == (301, found.images[-1])
 
 
-def spoil(columns, name, value, row=7):
-    """The columns, with one value of one of them replaced."""
-    columns[name][row] = value
-    return columns
+def test_any_combination_of_labels_is_one_of_multi_label(make, read):
+    asked = make.of_task("multi_label")
+    asked.labels[:2] = [[False], [True]]  # Nothing at all, and everything at once.
+    found = read("multi_label", make.fold(asked), asked.probabilities)
+    assert found.labels[:2].sum(axis=1).tolist() == [0, len(make.many)]
 
 
-def without(columns, name):
-    return {key: column for key, column in columns.items() if key != name}
-
-
-def one_class(columns):
-    columns["label_No Finding"][:], columns["label_Infiltration"][:] = 0, 1
-    return columns
-
-
-def swapped(columns):
-    columns["probability_No Finding"] = columns.pop("probability_No Finding")
-    return columns
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: without(c, "image_id"), "image_id: 0 columns"),
-        (lambda c: without(c, "patient_id"), "patient_id: 0 columns"),
-        (lambda c: without(c, "label_Infiltration"), "has labels of No Finding and probabilities of"),
-        (lambda c: without(c, "probability_Infiltration"), "probabilities of No Finding"),
-        (lambda c: {"image_id": c["image_id"]}, "has labels of no class"),
-        (swapped, "probabilities of Infiltration, No Finding"),
-        (lambda c: spoil(c, "label_Infiltration", 2), "other values"),
-        (lambda c: spoil(spoil(c, "label_Infiltration", 1), "label_No Finding", 1), "not one-hot"),
-        (lambda c: spoil(c, "probability_Infiltration", np.nan), "probability_Infiltration is nan in row 7"),
-        (lambda c: spoil(c, "probability_No Finding", 1.5), "probability_No Finding is 1.5 in row 7"),
-        (lambda c: spoil(c, "probability_No Finding", -np.inf), "is -inf in row 7"),
-        (one_class, "300 of 300 images are Infiltration"),
-        (lambda c: {name: column[:0] for name, column in c.items()}, "has no rows"),
-        (lambda c: c | {"patient_id": np.arange(300)}, "patient_id is int64"),
-        (lambda c: c | {"patient_id": [None, *c["patient_id"][1:].tolist()]}, "patient_id: 1 nulls"),
-        (lambda c: c | {"probability_No Finding": c["image_id"]}, "probability_No Finding is"),
-    ],
-)
-def test_predictions_that_cannot_be_scored_are_refused(make, path, change, message):
-    make.write(path, change(make.columns(make.predicted())))
-    with pytest.raises(ReportError, match=message) as refusal:
-        predictions.read(path, "binary")
-    assert str(path) in refusal.value.found
+@pytest.mark.parametrize("task", ["binary", "multi_label"])
+@pytest.mark.parametrize("value", [np.nan, 1.5, -np.inf])
+def test_what_is_no_probability_is_refused_with_its_place(make, read, task, value):
+    asked = make.of_task(task)
+    asked.probabilities[7, 1] = value
+    with pytest.raises(ReportError, match=f"probability_Infiltration is {value} in row 7") as refusal:
+        read(task, make.fold(asked), asked.probabilities)
+    assert "test_clean.parquet" in refusal.value.found
     assert "dvc repro" in refusal.value.action
 
 
-def test_missing_predictions_are_refused(path):
-    with pytest.raises(ReportError, match="is not there"):
-        predictions.read(path, "binary")
+def test_a_softmax_that_is_rounded_to_just_above_one_is_a_probability(make, read):
+    asked = make.predicted()
+    asked.probabilities[7] = (-1e-7, np.nextafter(np.float32(1), np.float32(2)))
+    assert read("binary", make.fold(asked), asked.probabilities).probabilities[7, 1] > 1
 
 
-@pytest.mark.parametrize("kept", [0, 3, 500, -1])
-def test_damaged_predictions_are_refused(make, path, kept):
-    make.write(path, make.columns(make.predicted()))
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ReportError, match="no whole Parquet file"):
-        predictions.read(path, "binary")
+def nobody(labels):
+    labels[:] = [True] + [False] * (labels.shape[1] - 1)
 
 
-def everybody_has_all(columns):
-    return {name: np.ones_like(c) if name.startswith("label_") else c for name, c in columns.items()}
+def everybody(labels):
+    labels[:] = [False] * (labels.shape[1] - 1) + [True]
 
 
-def everybody_is_healthy(columns):
-    labels = {name: np.zeros_like(c) for name, c in columns.items() if name.startswith("label_")}
-    return columns | labels | {"label_No Finding": np.ones_like(labels["label_No Finding"])}
+def all_at_once(labels):
+    labels[7] = True
 
 
 @pytest.mark.parametrize(
     ("task", "change", "message"),
     [
-        ("single_label", lambda c: spoil(c, "label_Mass", 2), "other values"),
-        ("single_label", lambda c: spoil(spoil(c, "label_Mass", 1), "label_Nodule", 1), "not one-hot"),
-        ("single_label", everybody_is_healthy, "all 600 images or of none"),
-        ("multi_label", lambda c: spoil(c, "label_Mass", 2), "other values"),
-        ("multi_label", everybody_has_all, "all 600 images or of none"),
-        ("multi_label", lambda c: spoil(c, "probability_Mass", np.nan), "probability_Mass is nan in row 7"),
+        ("binary", all_at_once, "more or less than one an image"),
+        ("single_label", all_at_once, "more or less than one an image"),
+        ("binary", nobody, "0 of 300 images are Infiltration"),
+        ("binary", everybody, "300 of 300 images are Infiltration"),
+        ("single_label", nobody, "all 600 images or of none"),
+        ("multi_label", everybody, "all 600 images or of none"),
     ],
 )
-def test_predictions_over_many_classes_that_cannot_be_scored_are_refused(make, path, task, change, message):
-    make.write(path, change(make.columns(make.of_task(task))))
-    with pytest.raises(ReportError, match=message):
-        predictions.read(path, task)
+def test_a_test_fold_without_an_answer_to_its_question_is_refused(make, read, task, change, message):
+    asked = make.of_task(task)
+    change(asked.labels)
+    with pytest.raises(ReportError, match=message) as refusal:
+        read(task, make.fold(asked), asked.probabilities)
+    assert "dvc repro" in refusal.value.action
 
 
-def test_many_classes_are_not_read_as_two(make, path):
-    make.write(path, make.columns(make.of_task("single_label")))
-    with pytest.raises(ReportError, match="has 15 classes"):
-        predictions.read(path, "binary")
-
-
-def test_any_combination_of_labels_is_one_of_multi_label(make, path):
-    columns = make.columns(make.of_task("multi_label"))
-    for name in columns:
-        if name.startswith("label_"):
-            columns[name][:2] = (0, 1)  # Nothing at all, and everything at once.
-    make.write(path, columns)
-    assert predictions.read(path, "multi_label").labels[:2].sum(axis=1).tolist() == [0, 15]
+def test_many_classes_are_not_read_as_two(make, read):
+    asked = make.of_task("single_label")
+    with pytest.raises(ReportError, match="has 7 classes"):
+        read("binary", make.fold(asked), asked.probabilities)

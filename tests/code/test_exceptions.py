@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from glassbox.code.exceptions import HARMLESS, UNSEEN
 from glassbox.code.imports import imports
@@ -87,6 +87,8 @@ def test_nothing_that_a_stage_reaches_reads_a_docstring():
                 assert not named & {"__doc__", "getdoc", "getsource", "use_attribute_docstrings"}, path
 
 
-def test_no_script_of_a_stage_hides_a_module_of_the_standard_library():
-    """Python looks beside a script first: TensorFlow, by way of `pdb`, would import a `code` that lies there."""
-    assert {script.stem for script in SCRIPTS} & sys.stdlib_module_names == set()
+def test_no_command_looks_for_modules_beside_the_script_of_its_stage():
+    """TensorFlow, by way of `pdb`, would import `stages/code.py` for the standard library's `code`."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    commands = [stage.get("do", stage)["cmd"] for stage in stages]
+    assert [command for command in commands if not command.startswith("PYTHONPATH=src python -P stages/")] == []

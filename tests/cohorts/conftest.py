@@ -1,7 +1,6 @@
 """Small archives of both cohorts, in a project of their own."""
 
 import importlib
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from glassbox import layout, params
-from glassbox.cohorts import build, catalog
-from glassbox.sources import index
+from glassbox.artifacts import archive, catalog, document, members
+from glassbox.cohorts import build
+from glassbox.params.sources import ArchiveSource
 from glassbox.sources import zip as zips
 
 HEADER = (
@@ -45,36 +44,33 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     say; `outputs()` every file but those of the archive.
     """
     monkeypatch.chdir(tmp_path)
-    archive = layout.archive("films")
-    archive.parent.mkdir(parents=True)
+    path = archive.path("films")
+    path.parent.mkdir(parents=True)
 
     def make(files: dict[str, bytes]) -> None:
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as members:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as films:
             for name, content in files.items():
-                members.writestr(name, content)
-        index.write(archive, layout.members("films"))
+                films.writestr(name, content)
+        members.write("films", zips.verify(path, zips.members(path), label="films"), "0" * 64)
 
     def tables(cohort: str, files: dict[str, bytes] | None = None) -> Any:
         if files is not None:
             make(files)
-        with zips.opened(archive) as descriptor:
+        with zips.opened(path) as descriptor:
             reader = importlib.import_module(f"glassbox.cohorts.{cohort}").tables
-            return reader(index.read("films"), lambda member: zips.read(descriptor, member))
+            return reader(members.read("films")[0], lambda member: zips.read(descriptor, member))
 
     def run(cohort: str, files: dict[str, bytes], **shares: float) -> pd.DataFrame:
         make(files)
-        source = {"kind": "archive", "path": "x.zip", "sha256": "0" * 64, "layout": cohort} | shares
-        empty: dict[str, Any] = {name: {} for name in ("datasets", "splits", "weights", "experiments")}
-        build.build(
-            params.parse({"profile": "test", "sources": {"films": source}} | empty, "params.yaml"), "films"
-        )
-        return catalog.read("films")
+        source = ArchiveSource(kind="archive", path=Path("x.zip"), sha256="0" * 64, layout=cohort, **shares)
+        build.build(source, "films")
+        return catalog.read("films")[0]
 
     return SimpleNamespace(
-        archive=archive,
+        archive=path,
         zip=make,
         tables=tables,
         build=run,
-        counts=lambda: json.loads(Path("metrics/catalogs/films.json").read_text()),
-        outputs=lambda: [path for path in Path().rglob("*") if path.is_file() and path.parent != archive.parent],
+        counts=lambda: document.read(catalog.counts_path("films"), "catalog@films"),
+        outputs=lambda: [file for file in Path().rglob("*") if file.is_file() and file.parent != path.parent],
     )

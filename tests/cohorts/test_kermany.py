@@ -1,6 +1,6 @@
 import pytest
 
-from glassbox.errors import CatalogError
+from glassbox.cohorts.records import CatalogError
 
 SICK, WELL = "PNEUMONIA", "NORMAL"
 

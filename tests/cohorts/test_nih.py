@@ -1,7 +1,8 @@
 import pytest
 
-from glassbox.errors import ArchiveError, CatalogError
+from glassbox.cohorts.records import CatalogError
 from glassbox.sources import zip as zips
+from glassbox.sources.errors import ArchiveError
 
 ONE, TWO, OTHER = "00000001_000.png", "00000001_001.png", "00000002_000.png"
 BOXES = "Image Index,Finding Label,Bbox [x,y,w,h],,,\n"

@@ -1,24 +1,23 @@
 """The page about one's own archive, followed word by word: its files, its commands, in a copy of this project."""
 
 import io
-import json
-import os
 import re
-import subprocess
 import sys
 import zipfile
-from pathlib import Path
+from contextlib import ExitStack
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from pipeline_copy import ROOT, copy_pipeline
+from distributed import LocalCluster
+from pipeline_copy import ROOT, Project
 
+from glassbox.artifacts import catalog, code, document, leaks, split
+from glassbox.shards.cluster import ADDRESS
 from glassbox.sources import png
 
 PAGE = (ROOT / "docs" / "own_archive.md").read_text()
-PATIENTS = 60
+PATIENTS = 30
 
 
 def _block(language: str) -> str:
@@ -41,73 +40,75 @@ def _rows() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy of this project in which the page was followed."""
+    """A copy of this project in which the page was followed; it is the working directory."""
     root = tmp_path_factory.mktemp("project")
-    copy_pipeline(root)
-    (root / "src/glassbox/cohorts/clinic.py").write_text(_block("python"))
-    (root / "conf/profile/clinic.yaml").write_text(_block("yaml"))
-    (root / "archives").mkdir()
-    random = np.random.default_rng(7)
-    with zipfile.ZipFile(root / "archives" / "clinic.zip", "w") as members:
-        rows = _rows()
-        members.writestr("clinic/films.csv", rows.to_csv(index=False))
-        for image in rows["file"]:
-            members.writestr(f"clinic/films/{image}", png.encode(random.integers(0, 256, (96, 96), np.uint8)))
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(root / "src"),
-        # Six processes import pandas: the first compiles it for all.
-        "PYTHONDONTWRITEBYTECODE": "",
-        "PYTHONPYCACHEPREFIX": str(root / "work" / "bytecode"),
-        "DVC_NO_ANALYTICS": "1",
-    }
-    for commands in ("git init -q && dvc init -q", _block("bash").replace("uv run ", "")):
-        done = subprocess.run(
-            ["bash", "-e", "-c", commands],
-            cwd=root,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
+    environment = {"PYTHONPATH": str(root / "src")}
+    if sys.dont_write_bytecode:
+        # Seven processes import pandas: the first compiles it for all.
+        environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(root / "work" / "bytecode")}
+    with ExitStack() as stack:
+        # A cluster in this process is there at once.
+        cluster = LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-    return root
+        environment[ADDRESS] = stack.enter_context(cluster).scheduler_address
+        project = Project.copy(root, {}, **environment)
+        (root / "src/glassbox/cohorts/clinic.py").write_text(_block("python"))
+        (root / "conf/profile/clinic.yaml").write_text(_block("yaml"))
+        (root / "archives").mkdir()
+        random = np.random.default_rng(7)
+        with zipfile.ZipFile(root / "archives" / "clinic.zip", "w") as members:
+            rows = _rows()
+            members.writestr("clinic/films.csv", rows.to_csv(index=False))
+            for image in rows["file"]:
+                members.writestr(f"clinic/films/{image}", png.encode(random.integers(0, 256, (96, 96), np.uint8)))
+        done = project.run("bash", "-e", "-c", _block("bash").replace("uv run ", ""))
+        assert done.returncode == 0, done.stdout
+        stack.enter_context(pytest.MonkeyPatch.context()).chdir(root)
+        yield project
 
 
 def test_the_catalog_of_an_own_archive_says_what_its_table_says(project):
-    made = pd.read_parquet(project / "data/catalogs/clinic.parquet")
+    made, _ = catalog.read("clinic")
     rows = _rows()
     assert made["image_id"].tolist() == rows["file"].tolist()
     assert made["patient_id"].tolist() == rows["case number"].tolist()
     assert made["age"].tolist() == rows["years"].tolist()
     assert [";".join(found) for found in made["findings"]] == [said or "clear" for said in rows["diagnosis"]]
     assert (made["member"] == "clinic/films/" + made["image_id"]).all()
-    counts = json.loads((project / "metrics/catalogs/clinic.json").read_text())
+    counts = document.read(catalog.counts_path("clinic"), "catalog@clinic")
     assert (counts["images"], counts["patients"]) == (2 * PATIENTS, PATIENTS)
     assert counts["findings"] == [
-        {"finding": "clear", "images": 40},
-        {"finding": "effusion", "images": 40},
-        {"finding": "pneumonia", "images": 80},
+        {"finding": "clear", "images": 20},
+        {"finding": "effusion", "images": 20},
+        {"finding": "pneumonia", "images": 40},
     ]
 
 
 def test_the_split_of_an_own_archive_has_all_folds_and_shares_no_patient(project):
-    split = pd.read_parquet(project / "data/splits/clinic/split.parquet")
-    assert len(split) == 2 * PATIENTS
-    assert split.groupby("patient_id")["fold"].nunique().max() == 1
-    patients = split.groupby("fold")["patient_id"].nunique()
-    assert patients.to_dict() == {"test": 12, "train": 43, "validation": 5}
-    labels = split[["label_clear", "label_pneumonia"]].sum()
-    assert labels.to_dict() == {"label_clear": 40, "label_pneumonia": 80}
-    leaks = json.loads((project / "metrics/splits/clinic/leakage.json").read_text())
-    assert {row["shared"] for row in leaks} == {0}
+    folds = {fold: split.read("clinic", fold) for fold in split.FOLDS}
+    patients = {fold: set(rows["patient_id"]) for fold, rows in folds.items()}
+    assert sum(map(len, folds.values())) == 2 * PATIENTS
+    assert {fold: len(found) for fold, found in patients.items()} == {"train": 21, "validation": 3, "test": 6}
+    assert len(set.union(*patients.values())) == PATIENTS
+    labels = sum(rows[["label_clear", "label_pneumonia"]].sum() for rows in folds.values())
+    assert labels.to_dict() == {"label_clear": 20, "label_pneumonia": 40}
+    assert {leak.shared for leak in leaks.read("clinic")} == {0}
 
 
 def test_the_catalog_of_an_own_archive_depends_on_its_own_cohort_alone(project):
-    lock = yaml.safe_load((project / "dvc.lock").read_text())["stages"]
-    listed = {dep["path"] for dep in lock["catalog@clinic"]["deps"]}
-    cohorts = {"clinic", "kermany", "nih"}
-    assert {name for name in cohorts if f"src/glassbox/cohorts/{name}.py" in listed} == {"clinic"}
-    assert not {dep["path"] for dep in lock["split@clinic"]["deps"]} & {
-        f"src/glassbox/cohorts/{name}.py" for name in cohorts
+    cohorts = {f"data/code/cohorts.{name}.json" for name in ("clinic", "kermany", "nih")}
+    listed = {dep["path"] for dep in project.lock["catalog@clinic"]["deps"]}
+    assert listed & cohorts == {"data/code/cohorts.clinic.json"}
+    reached = {
+        path.stem
+        for path in code.path("clinic").parent.iterdir()
+        if "src/glassbox/cohorts/clinic.py" in code.read(path.stem).modules
     }
+    assert reached == {"cohorts.clinic"}

@@ -1,35 +1,43 @@
 """Small films on which a small network learns something, as folds and as a project with an experiment."""
 
+import contextlib
 import os
+import shutil
 from types import SimpleNamespace
 
 # As in the stages: before TensorFlow is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import h5py
+import builders
 import keras
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from keras import layers
 
-from glassbox import layout, params
-from glassbox.cohorts import catalog, nih
-from glassbox.files import sha256_file, write_json
-from glassbox.learning import acquire, backbones, network, phases
+from glassbox.artifacts import catalog, recipe
+from glassbox.artifacts import split as folds
+from glassbox.artifacts.shards import Images
+from glassbox.cohorts import nih
+from glassbox.files import sha256_file
+from glassbox.learning import acquire, backbones, network, phases, record, runtime
 from glassbox.learning.batches import Fold
 from glassbox.learning.checkpoint import Checkpoint
 from glassbox.learning.fine_tune import fine_tune
 from glassbox.learning.lesson import Lesson
 from glassbox.learning.predict import predict
-from glassbox.learning.record import record
 from glassbox.learning.warm_start import warm_start
+from glassbox.params.experiments import Augmentation, Model, Phase, Training
 from glassbox.selection import split
-from glassbox.shards.read import Images
 
 SIZE = 32
 PATIENTS = 50
+
+# TensorFlow lets nobody change the number of its threads once it has computed something.
+runtime.prepare(0, "float32", Training(seed=0, batch_size=1).threads)
+
+
+# --- films -------------------------------------------------------------------------------------------------
 
 
 def films(positive, seed=1, size=SIZE):
@@ -62,50 +70,52 @@ def marked(labels, seed=1, size=SIZE):
     return pixels
 
 
-def write_shards(folder, ids, pixels, per_shard=40):
-    """Writes images as shards."""
-    folder.mkdir(parents=True)
-    names = [f"part-{position // per_shard:05d}.h5" for position in range(len(ids))]
-    for start in range(0, len(ids), per_shard):
-        with h5py.File(folder / names[start], "w", libver="earliest") as shard:
-            shard.create_dataset("images", data=pixels[start : start + per_shard])
-    hashes = {name: sha256_file(folder / name) for name in sorted(set(names))}
-    index = {
-        "image_id": list(ids),
-        "shard": names,
-        "row": pa.array([position % per_shard for position in range(len(ids))], pa.int32()),
-        "source_sha256": [f"{position:064x}" for position in range(len(ids))],
-    }
-    pq.write_table(pa.table(index), folder / "index.parquet")
-    pq.write_table(pa.table({"image_id": pa.array([], pa.string())}), folder / "rejected.parquet")
-    origin = {"archive_sha256": "a" * 64, "catalog_sha256": "c" * 64, "shards": hashes}
-    write_json(folder / "origin.json", origin)
-
-
-def fold(folder, pixels, labels, draws=None):
-    """A fold of these images, stored in `folder`; labels of (N,) say which are positive."""
-    write_shards(folder, [str(number) for number in range(len(pixels))], pixels)
+def fold(root, pixels, labels, draws=None):
+    """A fold of these images, which it writes below `root`; labels of (N,) say which are positive."""
+    root.mkdir()
+    with contextlib.chdir(root):
+        builders.write_shards("films", [str(number) for number in range(len(pixels))], pixels)
+        images = Images("films")
     labels = (labels if labels.ndim == 2 else np.stack([~labels, labels], axis=1)).astype(np.float32)
     draws = np.ones(len(pixels), np.int32) if draws is None else np.asarray(draws, np.int32)
-    return Fold(Images(folder), np.arange(len(pixels)), labels, draws)
+    return Fold(images, np.arange(len(pixels)), labels, draws)
+
+
+# --- networks and what they learn --------------------------------------------------------------------------
 
 
 def model(**changes):
     """The parameters of a compact network."""
-    return params.Model(**{"backbone": "compact", "normalise": "none"} | changes)
+    return Model(**{"backbone": "compact", "normalise": "none"} | changes)
+
+
+def build(size=SIZE, task="binary", classes=2, mean=0.0, deviation=1.0, **changes):
+    """A network for films of 32 x 32 pixels and a question of two classes, where nothing else is asked for."""
+    return network.build(model(**changes), size, task, classes, mean=mean, deviation=deviation)
+
+
+def tiny(seed=2, **changes):
+    """The same with a single convolution, the same weights each time: there is little to compile."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((SIZE, SIZE), dtype="uint8")
+    x = layers.Rescaling(1 / 40, -85 / 40, name="pixels_standardise", dtype="float32")(inputs)
+    x = layers.Reshape((SIZE, SIZE, 1), name="pixels_channel", dtype="float32")(x)
+    x = layers.Conv2D(8, 4, 4, use_bias=False, name="tiny_conv")(x)
+    x = layers.BatchNormalization(momentum=0.9, name="tiny_bn")(x)
+    x = layers.Activation("relu", name="tiny_relu")(x)
+    return keras.Model(inputs, network.head(model(**changes), x, 2, "softmax"))
 
 
 def phase(**changes):
-    """The parameters of a phase of one epoch; the optimiser's own are given as `optimizer`."""
-    optimizer = {"name": "adam", "learning_rate": 0.003} | changes.pop("optimizer", {})
-    settings = {"epochs": 1, "freeze": "nothing", "loss": "categorical_crossentropy"} | changes
-    return params.Phase(**settings, optimizer=optimizer)
+    """The parameters of a phase of one epoch, as `builders.phase` takes them."""
+    return Phase(**builders.phase(**changes))
 
 
 def lesson(train, validation, task="binary", augmentation=None, **training):
     """What is learnt from two folds, in batches of 16 where nothing else is asked for."""
-    training = params.Training(**{"seed": 3, "batch_size": 16} | training)
-    return Lesson(task, train, validation, augmentation or params.Augmentation(), training)
+    training = Training(**{"seed": 3, "batch_size": 16} | training)
+    return Lesson(task, train, validation, augmentation or Augmentation(), training)
 
 
 def run(model, what, path, *, on_epoch=lambda _: None, name="fine_tune", first_epoch=0, **changes):
@@ -121,58 +131,11 @@ def run(model, what, path, *, on_epoch=lambda _: None, name="fine_tune", first_e
     )
 
 
-def build(size=SIZE, task="binary", classes=2, mean=0.0, deviation=1.0, **changes):
-    """A network for films of 32 x 32 pixels and a question of two classes, where nothing else is asked for."""
-    return network.build(model(**changes), size, task, classes, mean=mean, deviation=deviation)
-
-
-def experiment(**changes):
-    """The parameters of an experiment on the films of `project`."""
-    return {
-        "title": "A compact network",
-        "dataset": "films_32",
-        "split": "squares",
-        "weights": "none",
-        "model": {"backbone": "compact", "normalise": "standardise", "dropout": 0.2},
-        "augmentation": {"horizontal_flip": True, "shift": 0.1, "rotation": 20.0, "zoom": 0.2},
-        "training": {"seed": 4, "batch_size": 16},
-        "warm_start": phase(freeze="everything").model_dump(),
-        "fine_tune": phase(epochs=2).model_dump(),
-        "evaluation": {"resamples": 100, "seed": 5},
-        "published": {"source": "nobody", "scores": {}},
-    } | changes
-
-
-def parameters(weights=None, **experiments):
-    """Parameters with the films of `project`, weights and experiments."""
-    return params.parse(
-        {
-            "profile": "test",
-            "sources": {
-                "films": {"kind": "phantom", "layout": "nih", "seed": 1, "patients": PATIENTS, "size": SIZE}
-            },
-            "datasets": {"films_32": {"source": "films", "size": SIZE}},
-            "splits": {
-                "squares": {
-                    "source": "films",
-                    "dataset": "films_32",
-                    "labels": {"task": "binary", "positive": "Mass"},
-                    "official_test": False,
-                    "test": 0.3,
-                    "validation": 0.3,
-                    "balance": "largest",
-                    "seed": 3,
-                }
-            },
-            "weights": {"none": {"kind": "none"}} | (weights or {}),
-            "experiments": experiments,
-        },
-        "params.yaml",
-    )
+# --- a project ---------------------------------------------------------------------------------------------
 
 
 def write_project():
-    """Writes catalog, shards, split and weights of 50 patients with two films each into the current folder."""
+    """Writes catalog, shards, split, code and no weights into the current folder: 50 patients with two films."""
     ids = [f"{patient:08d}_{number:03d}.png" for patient in range(PATIENTS) for number in range(2)]
     positive = np.arange(PATIENTS).repeat(2) % 5 < 2
     rows = pd.DataFrame(
@@ -188,28 +151,58 @@ def write_project():
             "boxes": [[] for _ in ids],
         }
     )
-    catalog.write(rows, nih.VOCABULARY, layout.catalog("films"))
-    write_shards(layout.shards("films_32"), ids, films(positive))
-    split.build(parameters(), "squares")
-    acquire.make(parameters(), "none")
+    catalog.write("films", rows, nih.VOCABULARY)
+    builders.write_shards("films_32", ids, films(positive))
+    params = builders.parameters(builders.document(PATIENTS, SIZE))
+    split.build(params.splits["squares"], "squares")
+    acquire.make(params.weights["none"], "none")
+    builders.write_code()
 
 
-def train(parameters, name):
-    """Warm start, fine-tuning and predictions of an experiment, in the current folder; the rows it told of."""
+def resolve(weights=None, **experiments):
+    """Writes parameters with these experiments on the films of the project, and their recipes; the parameters."""
+    return builders.resolve(builders.document(PATIENTS, SIZE, weights=weights or {}, experiments=experiments))
+
+
+def rows():
+    """The rows of the project's split, as `write_rows` takes them."""
+    return pd.concat([folds.read("squares", name).assign(fold=name) for name in folds.FOLDS], ignore_index=True)
+
+
+def write_rows(rows):
+    """Writes the project's split anew; its statistics stay."""
+    folds.write("squares", rows.astype({"draws": np.int32}), folds.read_statistics("squares"))
+
+
+def made(name, phase="fine_tune"):
+    """What the model of a phase of an experiment is made from."""
+    return record.origin(recipe.phase(name, phase), phase)
+
+
+def tune(name, on_epoch):
+    """Fine-tunes an experiment, as its stage does."""
     # Names that Keras numbers begin anew, as in the process of each stage.
     keras.utils.clear_session()
-    warm_start(parameters, name)
-    told = []
+    return fine_tune(recipe.phase(name, "fine_tune"), made(name), on_epoch)
+
+
+def train(name):
+    """Warm start, fine-tuning and predictions of an experiment, in the current folder; the rows it told of."""
     keras.utils.clear_session()
-    fine_tune(parameters, name, record(parameters, name), told.append)
-    predict(parameters, name)
+    warm_start(name)
+    told = []
+    tune(name, told.append)
+    predict(name)
     return told
 
 
-def hashes(folder):
-    """SHA-256 of every file below a folder, by its path there."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): sha256_file(path) for path in files}
+def hashes(*folders):
+    """SHA-256 of every file below some folders, by its path."""
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return {path.as_posix(): sha256_file(path) for path in files}
+
+
+# --- fixtures ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -217,18 +210,21 @@ def make():
     """What tests make: `make.films(...)`, `make.phase(...)` and the other functions above."""
     return SimpleNamespace(
         build=build,
-        experiment=experiment,
         films=films,
         fold=fold,
         hashes=hashes,
         lesson=lesson,
+        made=made,
         marked=marked,
         model=model,
-        parameters=parameters,
         phase=phase,
+        resolve=resolve,
+        rows=rows,
         run=run,
-        shards=write_shards,
+        tiny=tiny,
         train=train,
+        tune=tune,
+        write_rows=write_rows,
     )
 
 
@@ -246,8 +242,7 @@ def easy(tmp_path_factory):
 def data(tmp_path_factory):
     """A folder with the data of an experiment: catalog, shards, split and weights; not to be changed."""
     folder = tmp_path_factory.mktemp("data")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with contextlib.chdir(folder):
         write_project()
     return folder
 
@@ -256,32 +251,8 @@ def data(tmp_path_factory):
 def project(data, tmp_path, monkeypatch):
     """A project with those data, in which the test runs."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").symlink_to(data / "data")
+    shutil.copytree(data / "data", tmp_path / "data")
     return tmp_path
-
-
-@pytest.fixture(scope="session")
-def vgg16():
-    """An untrained VGG16 network for films of 32 x 32 pixels."""
-    return build(backbone="vgg16", preprocess="imagenet", dense=(8,))
-
-
-@pytest.fixture(scope="session")
-def resnet50():
-    """The same with ResNet50."""
-    return build(backbone="resnet50", preprocess="imagenet")
-
-
-@pytest.fixture(scope="session")
-def resnet50_with_top():
-    """ResNet50 with ImageNet's classification layers below one sigmoid a class, as the transfer system has it."""
-    return build(task="multi_label", classes=1, backbone="resnet50", top=True, output_weights="random_uniform")
-
-
-@pytest.fixture(scope="session")
-def inceptionv3():
-    """An untrained InceptionV3 network for the smallest films it takes."""
-    return build(75, backbone="inceptionv3", preprocess="imagenet")
 
 
 @pytest.fixture(scope="session")

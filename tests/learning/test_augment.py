@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from glassbox.learning.augment import Variations, apply, brightened, draw, highlighted, matrices, warp
-from glassbox.params import Augmentation
+from glassbox.params.experiments import Augmentation
 
 EVERYTHING = Augmentation(
     horizontal_flip=True,

@@ -9,6 +9,7 @@ import pytest
 
 from glassbox.files import sha256_file
 from glassbox.learning import keras_file
+from glassbox.learning.errors import ModelError
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_a_model_is_the_same_bytes_twice(model, saved, tmp_path):
 
 
 def test_another_weight_makes_other_bytes(model, saved, tmp_path):
-    clone = keras.models.load_model(saved, compile=False)
+    clone = keras_file.load(saved)
     layer = clone.get_layer("head_output")
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel, np.nextafter(bias, np.float32(1))])
@@ -44,7 +45,7 @@ def test_another_weight_makes_other_bytes(model, saved, tmp_path):
 
 def test_it_loads_and_predicts_the_same(make, model, saved):
     films = make.films(np.arange(6) % 2 == 1)
-    loaded = keras.models.load_model(saved, compile=False)
+    loaded = keras_file.load(saved)
     np.testing.assert_array_equal(loaded.predict_on_batch(films), model.predict_on_batch(films))
     assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
 
@@ -69,6 +70,13 @@ def test_it_holds_no_date_and_no_place_and_shared_objects_are_numbered_from_one(
     numbers = sorted({number for number in shared if number is not None})
     assert numbers == list(range(1, len(numbers) + 1))
     assert numbers
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\3\4 half of one"])
+def test_a_file_that_is_no_model_is_refused_by_its_name(tmp_path, content):
+    (tmp_path / "model.keras").write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.keras cannot be loaded: "):
+        keras_file.load(tmp_path / "model.keras")
 
 
 def test_a_model_that_cannot_be_written_leaves_nothing(model, tmp_path):

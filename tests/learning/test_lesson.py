@@ -1,9 +1,11 @@
+import builders
 import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from glassbox.errors import ModelError
-from glassbox.learning.batches import Fold, read_split
+from glassbox.artifacts import recipe, split
+from glassbox.learning.batches import Fold
+from glassbox.learning.errors import ModelError
 from glassbox.learning.lesson import Lesson
 
 
@@ -36,74 +38,92 @@ def test_without_class_weights_there_are_none(make):
     assert make.lesson(fold, fold).class_weights() is None
 
 
+def test_balanced_class_weights_need_an_image_of_each_class(make):
+    fold = folds([1, 1, 0], [0, 1, 2])
+    with pytest.raises(ModelError, match="class_weight: balanced, but 1 of 3 classes have none of the 3 images"):
+        make.lesson(fold, fold, class_weight="balanced").class_weights()
+
+
 def test_a_fold_smaller_than_a_batch_makes_one_smaller_batch(make):
     fold = folds([2, 0, 3], [0, 1, 1])
     assert make.lesson(fold, fold, batch_size=16).batch_size == 5
     assert make.lesson(fold, fold, batch_size=4).batch_size == 4
 
 
-def test_an_experiments_lesson_has_the_rows_of_its_split_and_never_the_test_fold(make, data, monkeypatch):
-    monkeypatch.chdir(data)
-    lesson = Lesson.of(make.parameters(x=make.experiment()), "x")
-    rows = read_split("squares")
-    assert lesson.task == "binary"
-    for fold, name in ((lesson.train, "train"), (lesson.validation, "validation")):
-        own = rows[rows["fold"] == name]
-        np.testing.assert_array_equal(fold.positions, fold.images.positions(own["image_id"].tolist()))
-        np.testing.assert_array_equal(fold.labels, own[["label_No Finding", "label_Mass"]])
-        np.testing.assert_array_equal(fold.draws, own["draws"])
-    seen = {*lesson.train.positions, *lesson.validation.positions}
-    test = lesson.train.images.positions(rows.loc[rows["fold"] == "test", "image_id"].tolist())
-    assert len(test)
-    assert not seen & {*test}
-
-
-def test_balanced_class_weights_need_an_image_of_each_class(make):
-    fold = folds([1, 1, 0], [0, 1, 2])
-    with pytest.raises(ModelError) as refusal:
-        make.lesson(fold, fold, class_weight="balanced").class_weights()
-    assert refusal.value.found.startswith(
-        "training.class_weight: balanced, but 1 of 3 classes have none of the 3 "
-    )
-    assert refusal.value.expected == "at least one image of each class"
-    assert refusal.value.action == "raise training.images, or set training.class_weight to none"
+# --- of an experiment --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def trained_on(make, data, monkeypatch):
-    """The training fold of an experiment that is to train on so many images, and its validation fold."""
-    monkeypatch.chdir(data)
+def lesson(make, project):
+    """The lesson of an experiment on the films of the project that is to train on so many images."""
 
-    def trained_on(images):
+    def lesson(images=None):
         training = {"seed": 4, "batch_size": 16, "images": images}
-        lesson = Lesson.of(make.parameters(x=make.experiment(training=training)), "x")
-        return lesson.train, lesson.validation
+        make.resolve(x=builders.experiment(training=training))
+        return Lesson.of(recipe.phase("x", "fine_tune"))
 
-    return trained_on
+    return lesson
 
 
-def test_so_many_images_are_drawn_in_the_order_of_the_fold_and_fewer_are_some_of_them(trained_on):
-    whole, validation = trained_on(None)
-    place = {position: number for number, position in enumerate(whole.positions.tolist())}
+def test_an_experiments_lesson_has_the_rows_of_its_split_and_never_the_test_fold(lesson):
+    found, seen = lesson(), set()
+    assert found.task == "binary"
+    for fold, name in ((found.train, "train"), (found.validation, "validation")):
+        rows = split.read("squares", name)
+        positions = fold.images.positions(rows["image_id"].tolist(), rows["pixels_sha256"].tolist())
+        np.testing.assert_array_equal(fold.positions, positions)
+        np.testing.assert_array_equal(fold.labels, rows[["label_No Finding", "label_Mass"]])
+        np.testing.assert_array_equal(fold.draws, rows["draws"])
+        seen |= {*fold.positions.tolist()}
+    test = split.read("squares", "test")
+    unseen = found.train.images.positions(test["image_id"].tolist(), test["pixels_sha256"].tolist())
+    assert len(unseen)
+    assert not seen & {*unseen.tolist()}
+
+
+def test_validation_shows_an_image_as_often_as_a_leaking_procedure_drew_it(make, lesson):
+    rows = make.rows()
+    drawn = rows.index[rows["fold"] == "validation"][1]
+    rows.loc[drawn, "draws"] = 3
+    make.write_rows(rows)
+    before, validation = rows[rows["fold"] == "validation"], lesson().validation
+    assert len(validation) == len(before) + 2
+    assert validation.positions[1] == validation.positions[2] == validation.positions[3]
+    assert set(validation.draws) == {1}
+
+
+def test_so_many_images_are_drawn_in_the_order_of_the_fold_and_fewer_are_some_of_them(lesson):
+    whole = lesson()
+    place = {position: number for number, position in enumerate(whole.train.positions.tolist())}
     before = set()
-    for images in (1, 7, 20, len(whole)):
-        fold, same = trained_on(images)
-        chosen = [place[position] for position in fold.positions.tolist()]
+    for images in (1, 7, 20, len(whole.train)):
+        found = lesson(images)
+        chosen = [place[position] for position in found.train.positions.tolist()]
         assert chosen == sorted(set(chosen))
         assert len(chosen) == images
-        np.testing.assert_array_equal(fold.labels, whole.labels[chosen])
-        np.testing.assert_array_equal(fold.draws, whole.draws[chosen])
-        np.testing.assert_array_equal(same.positions, validation.positions)
+        np.testing.assert_array_equal(found.train.labels, whole.train.labels[chosen])
+        np.testing.assert_array_equal(found.train.draws, whole.train.draws[chosen])
+        np.testing.assert_array_equal(found.validation.positions, whole.validation.positions)
         assert before < set(chosen)
         before = set(chosen)
-    assert [place[position] for position in trained_on(7)[0].positions.tolist()] != list(range(7))
+    assert [place[position] for position in lesson(7).train.positions.tolist()] != list(range(7))
 
 
-def test_more_images_than_there_are_cannot_be_trained_on(trained_on):
-    whole, _ = trained_on(None)
-    with pytest.raises(ModelError) as refusal:
-        trained_on(len(whole) + 1)
-    assert refusal.value.found == (
-        f"experiments.x.training.images is {len(whole) + 1}; the training fold has {len(whole)}"
-    )
-    assert refusal.value.expected == "no more images than there are"
+def test_a_film_less_in_the_fold_exchanges_one_of_the_drawn_at_most(make, lesson):
+    rows = make.rows()
+    found = lesson(15).train
+    drawn, exchanged = set(found.positions.tolist()), []
+    for row in rows.index[rows["fold"] == "train"][::4]:
+        film = found.images.positions([rows.loc[row, "image_id"]], [rows.loc[row, "pixels_sha256"]])
+        make.write_rows(rows.drop(row))
+        without = set(Lesson.of(recipe.phase("x", "fine_tune")).train.positions.tolist())
+        assert drawn - without == drawn & {*film.tolist()}
+        exchanged.append(len(drawn - without))
+    assert set(exchanged) == {0, 1}
+
+
+def test_more_images_than_there_are_cannot_be_trained_on(lesson):
+    count = len(lesson().train)
+    found = f"experiments.x.training.images is {count + 1}; the training fold has {count}"
+    with pytest.raises(ModelError, match=found):
+        lesson(count + 1)

@@ -19,51 +19,23 @@ def labelled(task, count, seed):
     return labels
 
 
-@pytest.fixture(scope="module", params=["single_label", "multi_label"])
-def learnt(make, request, tmp_path_factory):
-    """A task of four classes, its lesson, the network that learnt it and the history."""
-    task, folder = request.param, tmp_path_factory.mktemp(request.param)
+@pytest.mark.parametrize("task", ["single_label", "multi_label"])
+def test_an_easy_task_of_several_classes_is_learnt(make, task, tmp_path):
     folds = []
     for name, count, seed in (("train", 256, 1), ("validation", 96, 2)):
         labels = labelled(task, count, seed)
-        folds.append(make.fold(folder / name, make.marked(labels, seed), labels))
+        folds.append(make.fold(tmp_path / name, make.marked(labels, seed), labels))
     lesson = make.lesson(*folds, task=task)
     keras.utils.set_random_seed(2)
     model = make.build(task=task, classes=4, mean=90.0, deviation=50.0, normalise="standardise")
     loss = "binary_crossentropy" if task == "multi_label" else "categorical_crossentropy"
-    cosine = {"learning_rate": 0.004, "schedule": "cosine"}
-    rows = make.run(model, lesson, folder / "phase.npz", epochs=6, loss=loss, optimizer=cosine)
-    return task, lesson, model, rows
-
-
-def test_an_easy_task_of_several_classes_is_learnt(learnt):
-    _, _, _, rows = learnt
-    assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
+    cosine = {"learning_rate": 0.006, "schedule": "cosine"}
+    rows = make.run(model, lesson, tmp_path / "phase.npz", epochs=4, loss=loss, optimizer=cosine)
+    assert rows[-1]["loss"] < 0.7 * rows[0]["loss"]
     assert rows[-1]["val_roc_auc"] > 0.95
     assert rows[-1]["val_accuracy"] > 0.85
-
-
-def test_validation_figures_are_those_of_scikit_learn(learnt):
-    task, lesson, model, rows = learnt
-    labels, found = lesson.validation.labels, infer(model, lesson.validation).astype(float)
     if task == "multi_label":
-        loss = np.mean([log_loss(labels[:, column], found[:, column]) for column in range(4)])
-        accuracy = accuracy_score(labels.ravel(), found.ravel() > 0.5)
-    else:
-        loss = log_loss(labels, found / found.sum(axis=1, keepdims=True))
-        accuracy = accuracy_score(labels.argmax(axis=1), found.argmax(axis=1))
-    assert rows[-1]["val_loss"] == pytest.approx(loss, abs=1e-5)
-    assert rows[-1]["val_accuracy"] == pytest.approx(accuracy, abs=1e-6)
-    assert rows[-1]["val_roc_auc"] == pytest.approx(roc_auc_score(labels, found, average="macro"), abs=1e-6)
-
-
-def test_outputs_of_many_labels_are_each_their_own(learnt):
-    task, lesson, model, _ = learnt
-    sums = infer(model, lesson.validation).sum(axis=1)
-    if task == "single_label":
-        np.testing.assert_allclose(sums, 1.0, atol=1e-5)
-    else:
-        assert sums.max() > 1.5, "a film with two squares has both"
+        assert infer(model, lesson.validation).sum(axis=1).max() > 1.5, "a film with two squares has both"
 
 
 # --- figures of given probabilities ------------------------------------------------------------------------
@@ -91,6 +63,23 @@ def figures(make, easy):
     return figures
 
 
+@pytest.mark.parametrize("task", ["single_label", "multi_label"])
+def test_validation_figures_are_those_of_scikit_learn(figures, task):
+    labels, found = labelled(task, 48, 3), np.random.default_rng(4).uniform(0.01, 1.0, (48, 4))
+    if task == "multi_label":
+        rows = figures(task, labels, found, "binary_crossentropy")
+        loss = np.mean([log_loss(labels[:, column], found[:, column]) for column in range(4)])
+        accuracy = accuracy_score(labels.ravel(), found.ravel() > 0.5)
+    else:
+        found /= found.sum(axis=1, keepdims=True)
+        rows = figures(task, labels, found)
+        loss = log_loss(labels, found)
+        accuracy = accuracy_score(labels.argmax(axis=1), found.argmax(axis=1))
+    assert rows["val_loss"] == pytest.approx(loss, abs=1e-5)
+    assert rows["val_accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    assert rows["val_roc_auc"] == pytest.approx(roc_auc_score(labels, found, average="macro"), abs=1e-6)
+
+
 def test_the_area_of_a_binary_question_is_that_of_its_positive_class(figures):
     found = figures("binary", [[1, 0], [0, 1], [0, 1], [1, 0]], [[0.8, 0.2], [0.3, 0.7], [0.9, 0.1], [0.95, 0.05]])
     assert found["val_roc_auc"] == pytest.approx(0.75)
@@ -115,3 +104,17 @@ def test_probabilities_that_are_no_numbers_have_no_area(figures):
     found = figures("binary", [[1, 0], [0, 1]], [[np.nan, np.nan], [0.5, 0.5]])
     assert np.isnan(found["val_roc_auc"])
     assert np.isnan(found["val_loss"])
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "expected"),
+    [
+        ("binary", [[1, 0], [1, 0], [1, 0], [0, 1]], 0.75),
+        ("single_label", [[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1]], 0.5),
+        # Of each class what most images are: 3/4, 1, 1/2 and 3/4.
+        ("multi_label", [[1, 0, 1, 0], [1, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], 0.75),
+    ],
+)
+def test_the_majority_classifier_gives_every_image_the_best_answer_there_is(make, easy, task, labels, expected):
+    fold = Fold(easy[1].images, np.arange(4), np.array(labels, np.float32), np.ones(4, np.int32))
+    assert objective.majority_accuracy(make.lesson(easy[0], fold, task)) == expected

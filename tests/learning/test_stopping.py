@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from glassbox.learning.stopping import Stopping
-from glassbox.params import EarlyStopping
+from glassbox.params.experiments import EarlyStopping
 
 #: Validation losses, some of which occur twice or never fall.
 SEQUENCES = [

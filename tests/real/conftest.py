@@ -1,19 +1,21 @@
 """Real X-rays, where they are at hand, in a project of their own."""
 
-import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from builders import write_code
 from distributed import LocalCluster
 
-from glassbox import layout, params
-from glassbox.cohorts import build as catalogs
+from glassbox.artifacts import archive, catalog, document, shards
+from glassbox.cohorts.build import build as build_catalog
 from glassbox.files import sha256_file
-from glassbox.shards import build as shards
-from glassbox.shards import cluster
-from glassbox.sources import archive
+from glassbox.params.datasets import Dataset
+from glassbox.params.sources import ArchiveSource
+from glassbox.shards.build import build as build_shards
+from glassbox.shards.cluster import ADDRESS
+from glassbox.sources.archive import fetch
 
 _FOLDER = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -28,43 +30,43 @@ def data():
 
 @pytest.fixture(scope="module")
 def cohort(data, tmp_path_factory):
-    """`cohort(zip, layout, size)`: download, catalog and resize of one of the zips, and what they wrote."""
-    done = {}
+    """`cohort(zip, layout, size)`: goes to a project in which a source `films` and a dataset `small` were built.
 
-    def make(name, cohort, size):
-        if name not in done:
-            folder = tmp_path_factory.mktemp("real")
-            source = {
-                "kind": "archive",
-                "path": str(data / name),
-                "sha256": sha256_file(data / name),
-                "layout": cohort,
-            }
-            values = {"sources": {"films": source}, "datasets": {"small": {"source": "films", "size": size}}}
-            empty = {name: {} for name in ("splits", "weights", "experiments")}
-            parsed = params.parse({"profile": "test"} | values | empty, "params.yaml")
-            with (
-                pytest.MonkeyPatch.context() as patch,
-                LocalCluster(
-                    n_workers=1,
-                    threads_per_worker=len(os.sched_getaffinity(0)),
-                    processes=False,
-                    dashboard_address="127.0.0.1:0",
-                    worker_dashboard_address="127.0.0.1:0",
-                ) as threads,
-            ):
-                patch.chdir(folder)
-                patch.setenv(cluster.ADDRESS, threads.scheduler_address)
-                archive.fetch(parsed, "films")
-                catalogs.build(parsed, "films")
-                shards.build(parsed, "small")
-            done[name] = SimpleNamespace(
-                source=json.loads((folder / "metrics/sources/films.json").read_text()),
-                counts=json.loads((folder / "metrics/catalogs/films.json").read_text()),
-                archive=folder / layout.archive("films"),
-                catalog=folder / layout.catalog("films"),
-                shards=folder / layout.shards("small"),
+    Returns the source's record, the catalog's rows and counts, and the dataset's index.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        done = {}
+
+        def make(name, layout, size):
+            if name not in done:
+                done[name] = tmp_path_factory.mktemp("real")
+                patch.chdir(done[name])
+                _build(data / name, layout, size)
+            patch.chdir(done[name])
+            return SimpleNamespace(
+                source=document.read(archive.record_path("films"), "download@films"),
+                counts=document.read(catalog.counts_path("films"), "catalog@films"),
+                catalog=catalog.read("films")[0],
+                index=shards.read_index("small").rows.to_pandas(),
             )
-        return done[name]
 
-    return make
+        yield make
+
+
+def _build(zip_, layout, size):
+    source = ArchiveSource(kind="archive", path=zip_, sha256=sha256_file(zip_), layout=layout)
+    write_code("pixels")
+    with (
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=len(os.sched_getaffinity(0)),
+            processes=False,
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+        ) as threads,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv(ADDRESS, threads.scheduler_address)
+        fetch(source, "films")
+        build_catalog(source, "films")
+        build_shards(Dataset(source="films", size=size), "small")

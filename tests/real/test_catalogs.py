@@ -4,35 +4,40 @@ import csv
 import gzip
 import hashlib
 import io
-import json
-import shutil
 import zipfile
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from glassbox import layout, params
-from glassbox.cohorts import build, catalog
-from glassbox.sources import index, png
+from glassbox.artifacts import archive, catalog, document, members
+from glassbox.artifacts.members import Member
+from glassbox.cohorts.build import build
+from glassbox.params.sources import ArchiveSource
+from glassbox.sources import zip as zips
 
 pytestmark = pytest.mark.real
 
 
-def _catalog(archive, cohort):
-    """The catalog of an archive and its counts, built in the working directory."""
-    source = {"kind": "archive", "layout": cohort, "path": "x.zip", "sha256": "0" * 64}
-    empty = {name: {} for name in ("datasets", "splits", "weights", "experiments")}
-    layout.archive("films").parent.mkdir(parents=True)
-    shutil.move(archive, layout.archive("films"))
-    index.write(layout.archive("films"), layout.members("films"))
-    build.build(params.parse({"profile": "test", "sources": {"films": source}} | empty, "params.yaml"), "films")
+def _catalog(layout, files, images=()):
+    """The catalog of an archive and its counts, built in the working directory.
+
+    Args:
+        layout: In which cohort's.
+        files: Its files.
+        images: Members that its index lists besides; no catalog opens an image.
+    """
+    place = archive.path("films")
+    place.parent.mkdir(parents=True)
+    with zipfile.ZipFile(place, "w") as films:
+        for name, content in files.items():
+            films.writestr(name, content)
+    members.write("films", [*images, *zips.verify(place, zips.members(place), label=layout)], "0" * 64)
+    build(ArchiveSource(kind="archive", layout=layout, path="x.zip", sha256="0" * 64), "films")
     return SimpleNamespace(
-        rows=catalog.read("films"),
-        bytes=layout.catalog("films").read_bytes(),
-        counts=json.loads(Path("metrics/catalogs/films.json").read_text()),
+        rows=catalog.read("films")[0],
+        bytes=catalog.path("films").read_bytes(),
+        counts=document.read(catalog.counts_path("films"), "catalog@films"),
     )
 
 
@@ -54,26 +59,21 @@ def _as_on_kaggle(table):
 
 @pytest.fixture(scope="module")
 def catalogs(data, tmp_path_factory):
-    """The catalogs of all of NIH, each image a small PNG of its own: of the table as it is, and as on Kaggle."""
+    """The catalogs of all of NIH, no image of which is another's file: of the table as it is, and as on Kaggle."""
     metadata = data / "nih-metadata"
     table = gzip.decompress((metadata / "Data_Entry_2017.csv.gz").read_bytes()).decode()
-    films = tmp_path_factory.mktemp("nih") / "films.zip"
-    with zipfile.ZipFile(films, "w") as members:
-        for number, line in enumerate(table.splitlines()[1:]):
-            pixels = np.frombuffer(number.to_bytes(4, "big"), np.uint8).reshape(2, 2)
-            image = f"images_{1 + (number + 5001) // 10_000:03d}/images/{line.partition(',')[0]}"
-            members.writestr(image, png.encode(pixels))
-        for name in ("BBox_List_2017.csv", "train_val_list.txt", "test_list.txt"):
-            members.write(metadata / name, name)
+    lists = ("BBox_List_2017.csv", "train_val_list.txt", "test_list.txt")
+    tables = {name: (metadata / name).read_bytes() for name in lists}
+    names = [line.partition(",")[0] for line in table.splitlines()[1:]]
+    images = [
+        Member(f"images_{1 + (at + 5001) // 10_000:03d}/images/{name}", at - len(names), 1, 1, 0, 0, f"{at:064x}")
+        for at, name in enumerate(names)
+    ]
     made = {}
     for name, text in {"published": table, "kaggle": _as_on_kaggle(table)}.items():
-        folder = tmp_path_factory.mktemp(name)
-        shutil.copy(films, folder / "films.zip")
-        with zipfile.ZipFile(folder / "films.zip", "a") as members:
-            members.writestr("Data_Entry_2017.csv", text)
         with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(folder)
-            made[name] = _catalog("films.zip", "nih")
+            patch.chdir(tmp_path_factory.mktemp(name))
+            made[name] = _catalog("nih", tables | {"Data_Entry_2017.csv": text.encode()}, images)
     return made
 
 
@@ -150,9 +150,8 @@ def test_no_image_of_nih_is_missing_unlisted_or_there_twice(catalogs):
 @pytest.fixture(scope="module")
 def pneumonia(data, tmp_path_factory):
     """The catalogs of the pneumonia set: of its zip as it is, and packed as on Kaggle; and its files' hashes."""
-    files = {}
-    with zipfile.ZipFile(data / "chest-xray-pneumonia-224px.zip") as members:
-        files = {name: members.read(name) for name in members.namelist() if not name.endswith("/")}
+    with zipfile.ZipFile(data / "chest-xray-pneumonia-224px.zip") as films:
+        files = {name: films.read(name) for name in films.namelist() if not name.endswith("/")}
     packed = {"chest_xray/.DS_Store": b"junk"}
     for name, content in files.items():
         folder, _, last = name.rpartition("/")
@@ -162,10 +161,7 @@ def pneumonia(data, tmp_path_factory):
     for name, contents in {"plain": files, "kaggle": packed}.items():
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(tmp_path_factory.mktemp(name))
-            with zipfile.ZipFile("films.zip", "w") as members:
-                for member, content in contents.items():
-                    members.writestr(member, content)
-            made[name] = _catalog("films.zip", "kermany")
+            made[name] = _catalog("kermany", contents)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return SimpleNamespace(**made, hashes=hashes)
 

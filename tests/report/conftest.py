@@ -1,81 +1,56 @@
-"""Two experiments that have been evaluated, in a project of their own."""
+"""Experiments that have been evaluated, with scores of our choice, in a project of their own."""
 
 import base64
-import json
+import contextlib
 from types import SimpleNamespace
 
+import builders
+import finished
 import pytest
 
-from glassbox import layout, params
+from glassbox.artifacts import evaluation, leaks, machine, scores
+from glassbox.artifacts.leaks import Leak
+from glassbox.artifacts.scores import VARIANTS, VariantScores
+from glassbox.report.comparison import compare
+from glassbox.report.results import FIGURES
 
 #: A picture of one pixel.
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTuFhwAAAABJRU5ErkJggg=="
 )
-
-
-def experiment(**changes):
-    """The parameters of one experiment."""
-    phase = {
-        "epochs": 4,
-        "freeze": "everything",
-        "optimizer": {"name": "adam", "learning_rate": 0.001},
-        "loss": "categorical_crossentropy",
-    }
-    return {
-        "title": "A compact network",
-        "dataset": "films-64",
-        "split": "infiltration",
-        "weights": "pretrained",
-        "model": {"backbone": "compact", "normalise": "minmax"},
-        "augmentation": {"rotation": 5.0},
-        "training": {"seed": 1, "batch_size": 8},
-        "warm_start": phase,
-        "fine_tune": phase | {"freeze": {"first": 10}, "early_stopping": {"patience": 3}},
-        "evaluation": {"resamples": 200, "seed": 5},
-        "published": {"source": "nobody", "scores": {}},
-    } | changes
-
-
-SPLIT = {
-    "source": "films",
-    "dataset": "films-64",
-    "labels": {"task": "binary", "positive": "Infiltration"},
-    "official_test": True,
-    "validation": 0.1,
-    "balance": "none",
-    "seed": 3,
+#: Weights of the network that experiments have.
+PRETRAINED = {
+    "kind": "pretraining",
+    "backbone": "compact",
+    "films": {
+        "kind": "phantom",
+        "layout": "nih",
+        "seed": 2,
+        "patients": 50,
+        "size": 64,
+        "first_patient": 101,
+    },
+    "size": 64,
+    "epochs": 2,
+    "batch_size": 8,
+    "learning_rate": 0.001,
+    "seed": 1,
 }
 
 
-def parameters(sources=None, splits=None, **experiments):
-    """Parameters of generated films, of one clean binary split and more, with these experiments."""
-    films = {"kind": "phantom", "layout": "nih", "seed": 1, "patients": 50, "size": 64}
-    pretraining = {"epochs": 2, "batch_size": 8, "learning_rate": 0.001, "seed": 1}
-    return params.parse(
-        {
-            "profile": "test",
-            "sources": sources or {"films": films},
-            "datasets": {"films-64": {"source": "films", "size": 64}},
-            "splits": {"infiltration": SPLIT} | {key: SPLIT | changes for key, changes in (splits or {}).items()},
-            "weights": {
-                "none": {"kind": "none"},
-                "pretrained": {
-                    "kind": "pretraining",
-                    "backbone": "compact",
-                    "films": films | {"first_patient": 101},
-                    "size": 64,
-                    **pretraining,
-                },
-            },
-            "experiments": experiments,
-        },
-        "params.yaml",
-    )
+def experiment(**changes):
+    """The block of an experiment whose weights are not random, so that a frozen backbone stays frozen."""
+    return builders.experiment(**{"weights": "pretrained"} | changes)
 
 
-def scores(roc_auc=0.8, **changes):
-    """The scores of one variant, as `scores.json` holds them."""
+def parameters(experiments, **changes):
+    """The values of a params.yaml with these experiments; `changes` are those of `builders.document`."""
+    changes = {"weights": {"pretrained": PRETRAINED}} | changes
+    return builders.document(**changes, experiments=experiments)
+
+
+def measured(roc_auc=0.8, **changes):
+    """The scores of one variant."""
     of_class = {
         "precision": 0.7,
         "recall": 0.75,
@@ -84,10 +59,10 @@ def scores(roc_auc=0.8, **changes):
         "prevalence": 0.5,
         "roc_auc": 0.8,
     }
-    return {
+    numbers = {
         "roc_auc": roc_auc,
-        "roc_auc_low": round(roc_auc - 0.05, 6),
-        "roc_auc_high": round(roc_auc + 0.05, 6),
+        "roc_auc_low": roc_auc - 0.05,
+        "roc_auc_high": roc_auc + 0.05,
         "average_precision": 0.77,
         "accuracy": 0.72,
         "accuracy_low": 0.66,
@@ -99,57 +74,80 @@ def scores(roc_auc=0.8, **changes):
         "images": 200,
         "patients": 90,
         "resamples_redrawn": 0,
-        "classes": {"No Finding": of_class, "Infiltration": of_class},
-    } | changes
+        "classes": {"No Finding": of_class, "Mass": of_class},
+    }
+    return VariantScores.model_validate(numbers | changes)
+
+
+def evaluated(key, clean=0.8, augmented=0.7, trained_on=finished.MACHINE, **changes):
+    """Writes what an evaluation of an experiment leaves, as far as reports read it."""
+    folder = evaluation.folder(key)
+    areas = zip(VARIANTS, (clean, augmented), strict=True)
+    scores.write(folder / scores.NAME, {variant: measured(area, **changes) for variant, area in areas})
+    machine.write(key, trained_on)
+    for figure in FIGURES:
+        (folder / f"{figure}.png").write_bytes(PIXEL)
+    evaluation.write(key, "0" * 64, [path.name for path in folder.iterdir()])
 
 
 def split(name, **shared):
-    """Writes `metrics/splits/<name>/leakage.json`; `train_test={"patients": 3}` is what two folds share."""
-    path = layout.METRICS / "splits" / name / "leakage.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes what the folds of a split share: `train_test={"patients": 3}`."""
     pairs = ("train_validation", "train_test", "validation_test")
-    path.write_text(
-        json.dumps(
-            [
-                {"folds": pair.replace("_", "-"), "what": what, "shared": shared.get(pair, {}).get(what, 0)}
-                for what in ("patients", "images", "identical_files")
-                for pair in pairs
-            ]
-        )
-    )
-
-
-def evaluated(key, clean=0.8, augmented=0.7, **changes):
-    """Writes `metrics/<key>/` as evaluate does."""
-    folder = layout.metrics(key)
-    folder.mkdir(parents=True)
-    variants = {"test_clean": scores(clean, **changes), "test_augmented": scores(augmented, **changes)}
-    (folder / "scores.json").write_text(json.dumps(variants))
-    for figure in ("roc", "confusion", "curves"):
-        (folder / f"{figure}.png").write_bytes(PIXEL)
+    counted = [
+        Leak(folds=pair.replace("_", "-"), what=what, shared=shared.get(pair, {}).get(what, 0))
+        for what in ("patients", "images", "identical_files")
+        for pair in pairs
+    ]
+    leaks.write(name, leaks.folder(name), counted)
 
 
 @pytest.fixture
 def make():
-    """What tests make: `make.parameters(...)` and the other functions above."""
+    """What tests make: `make.experiment(...)` and the other functions above."""
     return SimpleNamespace(
-        evaluated=evaluated, experiment=experiment, parameters=parameters, pixel=PIXEL, split=split
+        evaluated=evaluated,
+        experiment=experiment,
+        measured=measured,
+        parameters=parameters,
+        pixel=PIXEL,
+        split=split,
     )
 
 
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project in which the experiments `vgg` and `resnet` have been evaluated; returns their parameters."""
-    monkeypatch.chdir(tmp_path)
-    split("infiltration")
+def two_experiments():
+    """Writes what the evaluations of `vgg` and `resnet` leave; the values of their params.yaml."""
+    split("squares")
     evaluated("vgg", clean=0.8, augmented=0.7)
     evaluated("resnet", clean=0.9, augmented=0.85)
     published = {"test_clean": {"roc_auc": 0.76, "accuracy": 0.9}, "test_augmented": {"roc_auc": 0.6}}
     return parameters(
-        vgg=experiment(title="A <VGG> & more", published={"source": "an article", "scores": published}),
-        resnet=experiment(
-            title="A residual network",
-            training={"seed": 1, "batch_size": 64},
-            published={"source": "a report", "scores": {"test_clean": {"loss": 2.43, "specificity": 0.61}}},
-        ),
+        {
+            "vgg": experiment(title="A <VGG> & more", published={"source": "an article", "scores": published}),
+            "resnet": experiment(
+                title="A residual network",
+                training={"seed": 4, "batch_size": 64},
+                published={"source": "a report", "scores": {"test_clean": {"loss": 2.43, "specificity": 0.61}}},
+            ),
+        }
     )
+
+
+@pytest.fixture
+def values(tmp_path, monkeypatch):
+    """Parameters in a folder with what they imply, but for the recipes, so that tests may change them."""
+    monkeypatch.chdir(tmp_path)
+    return two_experiments()
+
+
+@pytest.fixture
+def project(values):
+    """The same with recipes, parsed."""
+    return builders.resolve(values)
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory):
+    """A folder in which they have been compared; nobody writes there."""
+    with contextlib.chdir(folder := tmp_path_factory.mktemp("compared")):
+        compare(builders.resolve(two_experiments()))
+    return folder

@@ -1,27 +1,29 @@
+import base64
 import csv
-import json
 import re
-import runpy
-import sys
-from pathlib import Path
 
+import builders
+import finished
 import pytest
-import yaml
 
-from glassbox import layout
-from glassbox.errors import ReportError
+from glassbox.artifacts import evaluation, leaks, machine, recipe, scores
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.assessment.errors import ReportError
+from glassbox.assessment.evaluate import evaluate
+from glassbox.paths import REPORTS
 from glassbox.report.comparison import compare
+from glassbox.report.results import FIGURES
 
-STAGE = Path(__file__).parents[2] / "stages" / "compare.py"
-TABLE, PAGE = layout.REPORTS / "comparison.csv", layout.REPORTS / "comparison.html"
+TABLE, PAGE = REPORTS / "comparison.csv", REPORTS / "comparison.html"
 
 
 def rows():
-    return list(csv.DictReader(TABLE.open(newline="")))
+    with TABLE.open(newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def test_the_table_has_a_row_for_every_experiment_and_variant_in_the_order_of_params(project):
-    compare(project, "")
+    compare(project)
     assert [(row["experiment"], row["variant"]) for row in rows()] == [
         ("vgg", "test_clean"),
         ("vgg", "test_augmented"),
@@ -29,46 +31,33 @@ def test_the_table_has_a_row_for_every_experiment_and_variant_in_the_order_of_pa
         ("resnet", "test_augmented"),
     ]
     assert [float(row["roc_auc"]) for row in rows()] == [0.8, 0.7, 0.9, 0.85]
-    assert rows()[0]["classes_Infiltration_recall"] == "0.75"
+    assert {(row["dataset"], row["split"]) for row in rows()} == {("films_32", "squares")}
+    first = rows()[0]
+    assert first["classes_Mass_recall"] == "0.75"
+    assert (first["majority_accuracy"], first["accuracy_minus_majority"]) == ("0.5", "0.22")
 
 
 def test_published_figures_stand_beside_the_measured_ones(project):
-    compare(project, "")
+    compare(project)
     header = TABLE.read_text().splitlines()[0].split(",")
     assert header[header.index("roc_auc") + 1] == "roc_auc_published"
     assert [row["roc_auc_published"] for row in rows()] == ["0.76", "0.6", "", ""]
     assert "average_precision_published" not in header
-
-
-def test_a_published_metric_that_is_not_measured_is_shown_as_such(project):
-    compare(project, "")
-    assert [(row["specificity"], row["specificity_published"]) for row in rows()] == [("", "")] * 2 + [
-        ("", "0.61"),
-        ("", ""),
-    ]
-
-
-def test_baselines_stand_in_the_table_too(project):
-    compare(project, "")
-    assert rows()[0]["majority_accuracy"] == "0.5"
-    assert rows()[0]["accuracy_minus_majority"] == "0.22"
     assert (rows()[2]["loss"], rows()[2]["loss_published"]) == ("1.234567", "2.43")
-    assert rows()[0]["classes_Infiltration_prevalence"] == "0.5"
+    assert (rows()[2]["specificity"], rows()[2]["specificity_published"]) == ("", "0.61")  # Nobody measured it.
 
 
 def test_a_class_without_an_area_has_an_empty_cell(project, make):
-    path = layout.metrics("vgg") / "scores.json"
-    measured = json.loads(path.read_text())
-    measured["test_clean"]["classes"]["Infiltration"]["roc_auc"] = None
-    path.write_text(json.dumps(measured))
-    compare(project, "")
-    assert [row["classes_Infiltration_roc_auc"] for row in rows()] == ["", "0.8", "0.8", "0.8"]
+    of_class = make.measured().classes["Mass"].model_dump()
+    make.evaluated("vgg", classes={"No Finding": of_class, "Mass": of_class | {"roc_auc": None}})
+    compare(project)
+    assert [row["classes_Mass_roc_auc"] for row in rows()] == ["", "", "0.8", "0.8"]
 
 
 def test_two_runs_give_the_same_bytes_and_hold_no_path(project, tmp_path):
-    compare(project, "")
+    compare(project)
     first = TABLE.read_bytes(), PAGE.read_bytes()
-    compare(project, "")
+    compare(project)
     assert (TABLE.read_bytes(), PAGE.read_bytes()) == first
     assert b"\r" not in b"".join(first)
     for content in first:
@@ -76,32 +65,45 @@ def test_two_runs_give_the_same_bytes_and_hold_no_path(project, tmp_path):
         assert not re.search(rb"/(home|tmp|root|work)/", content)
 
 
-@pytest.mark.parametrize("name", ["scores.json", "roc.png", "confusion.png", "curves.png"])
-def test_an_experiment_without_results_is_refused(project, name):
-    (layout.metrics("resnet") / name).unlink()
-    with pytest.raises(ReportError, match=f"metrics/resnet/{name} is not there") as refusal:
-        compare(project, "")
+def test_what_an_evaluation_measured_and_drew_is_what_is_shown(tmp_path, monkeypatch, make):
+    monkeypatch.chdir(tmp_path)
+    params = builders.resolve(builders.document(experiments={"compact": builders.experiment()}))
+    make.split("squares")
+    finished.write_split()
+    finished.train("compact")
+    finished.predict("compact")
+    evaluate("compact")
+    compare(params)
+    measured = scores.read("compact")
+    assert [float(row["roc_auc"]) for row in rows()] == [each.roc_auc for each in measured.values()]
+    for figure in FIGURES:
+        drawn = (evaluation.folder("compact") / f"{figure}.png").read_bytes()
+        assert base64.b64encode(drawn).decode() in PAGE.read_text()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        evaluation.folder("resnet") / "scores.json",
+        evaluation.folder("resnet") / "roc.png",
+        machine.path("resnet"),
+        recipe.folder("resnet") / "experiment.json",
+        leaks.folder("squares") / "leakage.json",
+    ],
+    ids=lambda path: path.name,
+)
+@pytest.mark.parametrize("content", [None, "<<<<<<< HEAD"], ids=["missing", "damaged"])
+def test_without_whole_results_nothing_is_written(project, file, content):
+    file.unlink()
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ArtifactError, match=str(file)) as refusal:
+        compare(project)
     assert "dvc repro" in refusal.value.action
-    assert not layout.REPORTS.exists()
+    assert not REPORTS.exists()
 
 
-@pytest.mark.parametrize("name", ["scores.json", "roc.png", "confusion.png", "curves.png"])
-def test_an_experiment_with_broken_results_is_refused(project, name):
-    (layout.metrics("resnet") / name).write_text("<<<<<<< HEAD")
-    with pytest.raises(ReportError, match=f"metrics/resnet/{name} is no"):
-        compare(project, "")
-    assert not layout.REPORTS.exists()
-
-
-def test_params_without_experiments_are_refused(project, make, tmp_path, monkeypatch):
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
+def test_params_without_experiments_are_refused(make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ReportError, match="no experiment"):
-        compare(make.parameters(), "")
-
-
-def test_the_stage_takes_no_key(project, monkeypatch):
-    layout.PARAMS.write_text(yaml.safe_dump(project.model_dump(mode="json")))
-    monkeypatch.setattr(sys, "argv", ["compare"])
-    runpy.run_path(str(STAGE), run_name="__main__")
-    assert PAGE.exists()
+        compare(builders.parameters(make.parameters({})))

@@ -1,19 +1,17 @@
 """A cohort with NIH's skew of films a patient, as a catalog, and as a project with shards of noise."""
 
-import hashlib
 from pathlib import Path
 from types import SimpleNamespace
 
-import h5py
+import builders
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from glassbox import layout, params
-from glassbox.cohorts import catalog, nih
-from glassbox.params import PhantomSource
+from glassbox.artifacts import catalog
+from glassbox.cohorts import nih
+from glassbox.params.sources import PhantomSource
+from glassbox.params.splits import Split
 from glassbox.sources import films as generated
 
 SIZE = 16
@@ -66,9 +64,9 @@ def table(*findings, **columns):
     )
 
 
-def split(**changes):
+def settings(**changes):
     """The parameters of a split of infiltration against healthy."""
-    return {
+    asked = {
         "source": "films",
         "dataset": "films_16",
         "labels": INFILTRATION,
@@ -76,54 +74,22 @@ def split(**changes):
         "validation": 0.2,
         "balance": "none",
         "seed": 5,
-    } | changes
-
-
-def settings(**changes):
-    """The same, parsed."""
-    return params.Split(**split(**changes))
-
-
-def parameters(**changes):
-    """Parameters with the split `asked`."""
-    return params.parse(
-        {
-            "profile": "test",
-            "sources": {"films": {"kind": "phantom", "layout": "nih", "seed": 3, "patients": 60, "size": 64}},
-            "datasets": {"films_16": {"source": "films", "size": SIZE, "rejected_share": 1.0}},
-            "splits": {"asked": split(**changes)},
-            "weights": {},
-            "experiments": {},
-        },
-        "params.yaml",
-    )
-
-
-def write_shards(folder, rows, rejected=(), levels=(0, 255), per_shard=100):
-    """Writes shards of noise for the rows that are not rejected, and returns it: uint8 (N, SIZE, SIZE)."""
-    folder.mkdir(parents=True)
-    kept = [image for image in rows["image_id"] if image not in rejected]
-    generator = np.random.default_rng(1)
-    pixels = generator.integers(*levels, (len(kept), SIZE, SIZE), np.uint8, endpoint=True)
-    for number, start in enumerate(range(0, len(kept), per_shard)):
-        with h5py.File(folder / f"part-{number:05d}.h5", "w", libver="earliest") as shard:
-            shard.create_dataset("images", data=pixels[start : start + per_shard])
-    index = {
-        "image_id": kept,
-        "shard": [f"part-{position // per_shard:05d}.h5" for position in range(len(kept))],
-        "row": pa.array([position % per_shard for position in range(len(kept))], pa.int32()),
-        "source_sha256": [hashlib.sha256(image.encode()).hexdigest() for image in kept],
     }
-    pq.write_table(pa.table(index), folder / "index.parquet")
-    pq.write_table(pa.table({"image_id": pa.array(list(rejected), pa.string())}), folder / "rejected.parquet")
-    return pixels
+    return Split(**asked | changes)
+
+
+def shards(rows, rejected=(), levels=(0, 255)):
+    """Writes shards of noise for the rows that are not rejected; returns its pixels by image."""
+    kept = [image for image in rows["image_id"] if image not in rejected]
+    noise = np.random.default_rng(1).integers(*levels, (len(kept), SIZE, SIZE), np.uint8, endpoint=True)
+    builders.write_shards("films_16", kept, noise, per_shard=100, rejected=rejected)
+    return dict(zip(kept, noise, strict=True))
 
 
 def write(rows, rejected=()):
-    """Writes a catalog and its shards where `parameters` expects them; returns the pixels by image."""
-    catalog.write(rows, nih.VOCABULARY, layout.catalog("films"))
-    pixels = write_shards(layout.shards("films_16"), rows, rejected)
-    return dict(zip((image for image in rows["image_id"] if image not in rejected), pixels, strict=True))
+    """Writes a catalog and its shards into the current folder; returns the pixels by image."""
+    catalog.write("films", rows, nih.VOCABULARY)
+    return shards(rows, rejected)
 
 
 def contents(*folders: Path) -> dict[str, bytes]:
@@ -137,9 +103,8 @@ def make():
     return SimpleNamespace(
         cohort=cohort,
         contents=contents,
-        parameters=parameters,
         settings=settings,
-        shards=write_shards,
+        shards=shards,
         table=table,
         write=write,
     )

@@ -1,9 +1,10 @@
 import pandas as pd
 import pytest
 
+from glassbox.artifacts.split import FOLDS
 from glassbox.cohorts import nih
-from glassbox.errors import SplitError
-from glassbox.selection.folds import FOLDS, assign
+from glassbox.selection.errors import SplitError
+from glassbox.selection.folds import assign
 from glassbox.selection.labels import label, positive
 
 OTHER_LISTS = {

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from glassbox import layout
-from glassbox.cohorts import catalog, kermany, nih
-from glassbox.cohorts.catalog import Vocabulary
-from glassbox.errors import SplitError
-from glassbox.params import BinaryLabels, MultiLabels, SingleLabels
+from glassbox.artifacts import catalog
+from glassbox.artifacts.catalog import Vocabulary
+from glassbox.cohorts import kermany, nih
+from glassbox.params.splits import BinaryLabels, MultiLabels, SingleLabels
+from glassbox.selection.errors import SplitError
 from glassbox.selection.labels import classes, columns, label, positive
 
 FILMS = (
@@ -140,9 +140,10 @@ def test_positive_is_every_image_that_is_not_of_the_first_class(make, labels):
 
 def test_findings_are_read_from_a_catalog_as_it_comes_from_disk(make, project):
     rows = make.table(*LISTED)
-    catalog.write(rows, WORDS, layout.catalog("films"))
+    catalog.write("films", rows, WORDS)
+    read, words = catalog.read("films")
     for labels in (FIRST, LEFT_OUT, MULTI):
-        once, again = (label(table, labels, WORDS, "splits.x.labels") for table in (rows, catalog.read("films")))
+        once, again = (label(*of, "splits.x.labels") for of in ((rows, labels, WORDS), (read, labels, words)))
         assert once[columns(once)].equals(again[columns(again)])
 
 

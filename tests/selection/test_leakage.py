@@ -24,7 +24,7 @@ def count(rows):
     """The counts by what is shared, then by folds."""
     counted = {}
     for row in leakage.count(rows):
-        counted.setdefault(row["what"], {})[row["folds"]] = row["shared"]
+        counted.setdefault(row.what, {})[row.folds] = row.shared
     return counted
 
 

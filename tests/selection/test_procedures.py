@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from glassbox.artifacts.split import FOLDS
 from glassbox.cohorts import nih
-from glassbox.errors import SplitError
 from glassbox.selection import split
-from glassbox.selection.folds import FOLDS
+from glassbox.selection.errors import SplitError
 from glassbox.selection.labels import columns
 
 SINGLE = {"task": "single_label", "several": "first"}

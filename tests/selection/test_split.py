@@ -1,6 +1,4 @@
 import hashlib
-import json
-import re
 import shutil
 
 import numpy as np
@@ -9,13 +7,35 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from glassbox import layout
+from glassbox.artifacts import leaks, shards
+from glassbox.artifacts import split as artifact
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.artifacts.split import FOLDS
 from glassbox.cohorts import nih
-from glassbox.errors import SplitError
+from glassbox.paths import METRICS
 from glassbox.selection import histogram, split
+from glassbox.selection.errors import SplitError
 from glassbox.selection.labels import columns
 
 REJECTED = ("00000001_000.png", "00000002_000.png")
+
+
+def stored():
+    """The rows of the split `asked`, fold by fold, with their `fold`."""
+    return pd.concat([artifact.read("asked", fold).assign(fold=fold) for fold in FOLDS], ignore_index=True)
+
+
+def shared():
+    """(What, folds) -> how many the folds of the split `asked` share."""
+    return {(leak.what, leak.folds): leak.shared for leak in leaks.read("asked")}
+
+
+def change_index(change):
+    """Writes the index of the shards anew as `change` makes it of its rows."""
+    rows, made_of = shards.read_index("films_16")
+    folder = shards.folder("films_16")
+    index = pa.Table.from_pandas(change(rows.to_pandas()), shards.INDEX, preserve_index=False)
+    shards.write_tables("films_16", folder, index, pq.read_table(folder / "rejected.parquet"), made_of)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +46,7 @@ def once(make, tmp_path_factory):
         patch.chdir(folder)
         rows = make.cohort(patients=60)
         pixels = make.write(rows, REJECTED)
-        split.build(make.parameters(balance="largest"), "asked")
+        split.build(make.settings(balance="largest"), "asked")
     return folder, rows, pixels
 
 
@@ -35,42 +55,51 @@ def built(once, tmp_path, monkeypatch):
     """A copy of it, in which the test runs: its catalog, its pixels by image, and its split."""
     folder, rows, pixels = once
     monkeypatch.chdir(shutil.copytree(folder, tmp_path / "project"))
-    return rows, pixels, split.read("asked")
+    return rows, pixels, stored()
 
 
 def outputs(make):
-    return make.contents(layout.split("asked"), layout.METRICS / "splits" / "asked")
+    return make.contents(artifact.folder("asked"), leaks.folder("asked"))
 
 
-def test_a_split_is_two_files_and_three_more_to_look_at(built, make):
+def test_a_split_is_a_file_a_fold_with_their_statistics_and_three_more_to_look_at(built, make):
     assert [path.rpartition("/")[2] for path in outputs(make)] == [
-        "split.parquet",
-        "statistics.json",
-        "labels.csv",
-        "labels.png",
-        "leakage.json",
+        *("statistics.json", "test.parquet", "train.parquet", "validation.parquet"),
+        *("labels.csv", "labels.png", "leakage.json"),
     ]
 
 
-def test_its_columns_and_their_types_are_promised(built):
-    schema = pq.read_schema(layout.split("asked") / "split.parquet")
-    assert schema.metadata is None, "pandas' and its version are no part of a split"
-    assert schema == pa.schema(
+@pytest.mark.parametrize("fold", FOLDS)
+def test_the_columns_of_a_fold_and_their_types_are_promised(built, fold):
+    assert pq.read_schema(artifact.path("asked", fold)).remove_metadata() == pa.schema(
         [
             ("image_id", pa.string()),
             ("patient_id", pa.string()),
             ("label_No Finding", pa.uint8()),
             ("label_Infiltration", pa.uint8()),
-            ("fold", pa.string()),
             ("draws", pa.int32()),
+            ("source_sha256", pa.string()),
+            ("pixels_sha256", pa.string()),
         ]
     )
 
 
 def test_a_split_is_the_same_bytes_twice(built, make):
     once = outputs(make)
-    split.build(make.parameters(balance="largest"), "asked")
+    split.build(make.settings(balance="largest"), "asked")
     assert outputs(make) == once
+
+
+def test_other_pixels_of_a_test_image_change_the_test_folds_file_alone(built, make):
+    *_, made = built
+    other = made.loc[made["fold"] == "test", "image_id"].iloc[0]
+    before = outputs(make)
+    change_index(
+        lambda rows: rows.assign(pixels_sha256=rows["pixels_sha256"].mask(rows["image_id"] == other, "0" * 64))
+    )
+    split.build(make.settings(balance="largest"), "asked")
+    now = outputs(make)
+    assert [path.rpartition("/")[2] for path in before if now[path] != before[path]] == ["test.parquet"]
 
 
 def test_it_has_each_labelled_image_that_could_be_read_once_in_the_catalogs_order(built):
@@ -78,7 +107,9 @@ def test_it_has_each_labelled_image_that_could_be_read_once_in_the_catalogs_orde
     wanted = rows["findings"].map(lambda found: "Infiltration" in found or "No Finding" in found)
     assert rows.loc[wanted, "image_id"].isin(REJECTED).any(), "a rejected image should have been labelled"
     expected = [image for image in rows.loc[wanted, "image_id"] if image not in REJECTED]
-    assert made["image_id"].tolist() == expected
+    assert sorted(made["image_id"]) == sorted(expected)
+    for _, own in made.groupby("fold"):
+        assert own["image_id"].tolist() == [image for image in expected if image in set(own["image_id"])]
 
 
 def test_labels_and_patients_are_the_catalogs(built):
@@ -88,6 +119,13 @@ def test_labels_and_patients_are_the_catalogs(built):
     infiltrated = both["findings"].map(lambda found: "Infiltration" in found)
     assert (both["label_Infiltration"] == infiltrated).all()
     assert (both["label_No Finding"] == ~infiltrated).all()
+
+
+def test_it_says_of_each_image_which_file_and_which_pixels_are_meant(built):
+    _, pixels, made = built
+    assert made["pixels_sha256"].tolist() == [shards.digest(pixels[image]) for image in made["image_id"]]
+    files = shards.read_index("films_16").rows.to_pandas().set_index("image_id")["source_sha256"]
+    assert made["source_sha256"].tolist() == files[made["image_id"]].tolist()
 
 
 def test_only_the_training_fold_is_balanced(built):
@@ -102,41 +140,34 @@ def test_only_the_training_fold_is_balanced(built):
 def test_statistics_are_those_of_the_training_folds_pixels(built):
     _, pixels, made = built
     train = np.array([pixels[image] for image in made.loc[made["fold"] == "train", "image_id"]])
-    statistics = json.loads((layout.split("asked") / "statistics.json").read_text())
-    assert statistics == {
-        "dataset": "films_16",
-        "images": len(train),
-        "mean": pytest.approx(train.mean(), rel=1e-9),
-        "std": pytest.approx(train.std(), rel=1e-9),
-    }
+    expected = (len(train), pytest.approx(train.mean(), rel=1e-9), pytest.approx(train.std(), rel=1e-9))
+    assert artifact.read_statistics("asked") == expected
 
 
 def test_our_split_leaks_nothing(built):
-    leaks = json.loads((layout.METRICS / "splits/asked/leakage.json").read_text())
-    assert {row["what"] for row in leaks} == {"patients", "images", "identical_files"}
-    assert [row["shared"] for row in leaks] == [0] * 9
+    found = shared()
+    assert {what for what, _ in found} == {"patients", "images", "identical_files"}
+    assert list(found.values()) == [0] * 9
 
 
 def test_a_file_that_lies_in_two_folds_under_two_names_is_counted(built, make):
     *_, made = built
-    one, other = (made.loc[made["fold"] == fold, "image_id"].iloc[0] for fold in ("train", "test"))
-    path = layout.shards("films_16") / "index.parquet"
-    index = pd.read_parquet(path).set_index("image_id")
-    index.loc[one, "source_sha256"] = index.loc[other, "source_sha256"]
-    index.reset_index().to_parquet(path)
-    split.build(make.parameters(balance="largest"), "asked")
-    leaks = json.loads((layout.METRICS / "splits/asked/leakage.json").read_text())
-    assert [row for row in leaks if row["shared"]] == [
-        {"folds": "train-test", "what": "identical_files", "shared": 1}
-    ]
+    one, other = (made.loc[made["fold"] == fold].iloc[0] for fold in ("train", "test"))
+    change_index(
+        lambda rows: rows.assign(
+            source_sha256=rows["source_sha256"].mask(rows["image_id"] == one["image_id"], other["source_sha256"])
+        )
+    )
+    split.build(make.settings(balance="largest"), "asked")
+    assert {leak: count for leak, count in shared().items() if count} == {("identical_files", "train-test"): 1}
 
 
 def test_the_label_histogram_adds_up_to_the_split(built):
     *_, made = built
-    counts = pd.read_csv(layout.METRICS / "splits/asked/labels.csv")
+    counts = pd.read_csv(METRICS / "splits/asked/labels.csv")
     pd.testing.assert_frame_equal(counts, histogram.table(made))
     assert counts[["fold", "class"]].to_numpy().tolist() == [
-        [fold, name] for fold in ("train", "validation", "test") for name in ("No Finding", "Infiltration")
+        [fold, name] for fold in FOLDS for name in ("No Finding", "Infiltration")
     ]
     assert counts["images"].sum() == len(made)
     assert counts["draws"].sum() == made["draws"].sum()
@@ -224,10 +255,9 @@ BY_IMAGE = {"procedure": "by_image", "official_test": False, "test": 0.2}
 ROWS = {"procedure": "rows_with_replacement", "official_test": False, "test": 0.2, "rows_a_class": 100}
 #: Parameters -> what is shared by train and test, and by validation and test, beside patients.
 PROCEDURES = {
-    "by_patient": (MULTI | {"official_test": False}, False, False),
-    "by_patient, validated on test": (MULTI | {"validation": "test"}, False, True),
-    "by_image": (MULTI | BY_IMAGE, False, False),
-    "by_image, single labels": (BY_IMAGE | {"labels": {"task": "single_label", "several": "first"}}, False, False),
+    "by_patient": ({"official_test": False}, False, False),
+    "by_patient, validated on test": ({"validation": "test"}, False, True),
+    "by_image": (BY_IMAGE, False, False),
     "by_image, validated on test": (BY_IMAGE | {"validation": "test"}, False, True),
     "rows_with_replacement": (ROWS, True, True),
     "rows_with_replacement, validated on test": (ROWS | {"validation": "test"}, True, True),
@@ -251,9 +281,8 @@ def ask(make, archive, tmp_path, monkeypatch):
     monkeypatch.chdir(shutil.copytree(archive, tmp_path / "project"))
 
     def ask(**changes):
-        split.build(make.parameters(**changes), "asked")
-        leaks = json.loads((layout.METRICS / "splits/asked/leakage.json").read_text())
-        return split.read("asked"), {(row["what"], row["folds"]): row["shared"] for row in leaks}
+        split.build(make.settings(**changes), "asked")
+        return stored(), shared()
 
     return ask
 
@@ -261,7 +290,7 @@ def ask(make, archive, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("changes", "on_test", "validated"), PROCEDURES.values(), ids=PROCEDURES)
 def test_the_leak_of_a_procedure_is_there_and_is_counted_as_it_is(ask, changes, on_test, validated):
     made, leaks = ask(**changes)
-    held = {fold: made[made["fold"] == fold] for fold in ("train", "validation", "test")}
+    held = {fold: made[made["fold"] == fold] for fold in FOLDS}
     for what, column in (("patients", "patient_id"), ("images", "image_id"), ("identical_files", "image_id")):
         for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
             shared = set(held[one][column]) & set(held[other][column])
@@ -275,37 +304,23 @@ def test_the_leak_of_a_procedure_is_there_and_is_counted_as_it_is(ask, changes, 
         assert leaks["images", "validation-test"] == len(held["test"])
 
 
-@pytest.mark.parametrize(
-    "procedure", ["by_patient", "by_image, single labels", "rows_with_replacement, validated on test"]
-)
-def test_every_procedure_makes_the_same_bytes_twice(ask, make, procedure):
-    changes, *_ = PROCEDURES[procedure]
-    ask(**changes)
+def test_a_procedure_that_draws_rows_makes_the_same_bytes_twice(ask, make):
+    ask(**ROWS | {"validation": "test"})
     once = outputs(make)
-    ask(**changes)
+    ask(**ROWS | {"validation": "test"})
     assert outputs(make) == once
 
 
-def test_a_split_of_every_finding_has_a_column_for_each_and_the_same_types(ask):
-    ask(**MULTI)
-    schema = pq.read_schema(layout.split("asked") / "split.parquet")
-    names = ["No Finding", *nih.VOCABULARY.findings]
-    assert schema == pa.schema(
-        [
-            ("image_id", pa.string()),
-            ("patient_id", pa.string()),
-            *((f"label_{name}", pa.uint8()) for name in names),
-            ("fold", pa.string()),
-            ("draws", pa.int32()),
-        ]
-    )
+def test_a_split_of_every_finding_has_a_column_for_each(ask):
+    made, _ = ask(**MULTI)
+    assert columns(made) == [f"label_{name}" for name in ("No Finding", *nih.VOCABULARY.findings)]
 
 
 def test_statistics_count_an_image_of_the_training_fold_once_however_often_it_is_drawn(ask):
     made, _ = ask(**ROWS)
     train = made[made["fold"] == "train"]
     assert train["draws"].sum() > len(train)
-    assert json.loads((layout.split("asked") / "statistics.json").read_text())["images"] == len(train)
+    assert artifact.read_statistics("asked").images == len(train)
 
 
 # --- refusals ----------------------------------------------------------------------------------------------
@@ -379,7 +394,7 @@ def test_a_refused_split_says_what_to_do_and_leaves_no_file(make, project, chang
     make.write(make.table(*HALVES))
     before = sorted(project.rglob("*"))
     with pytest.raises(SplitError) as refusal:
-        split.build(make.parameters(**{"official_test": False} | changes), "asked")
+        split.build(make.settings(**{"official_test": False} | changes), "asked")
     for said, part in zip(refusal.value.args, message, strict=True):
         assert part in said
     assert sorted(project.rglob("*")) == before
@@ -387,20 +402,31 @@ def test_a_refused_split_says_what_to_do_and_leaves_no_file(make, project, chang
 
 def test_images_that_the_dataset_does_not_hold_are_refused_and_no_file_is_left(make, project):
     make.write(make.table(*HALVES))
-    path = layout.shards("films_16") / "index.parquet"
-    index = pd.read_parquet(path)
-    index.iloc[:30].to_parquet(path)
-    with pytest.raises(SplitError) as refusal:
-        split.build(make.parameters(official_test=False), "asked")
-    assert re.fullmatch(r"image '3\d\.png' is not in the shards", refusal.value.found)
-    assert refusal.value.expected == "a split of images that the dataset holds"
-    assert "dvc repro" in refusal.value.action
-    assert not layout.split("asked").exists()
-    assert not layout.METRICS.exists()
+    change_index(lambda rows: rows[:30])
+    with pytest.raises(ArtifactError) as refusal:
+        split.build(make.settings(official_test=False), "asked")
+    assert "data/shards/films_16/index.parquet lacks the image 3" in refusal.value.found
+    assert "`dvc repro --force resize@films_16`" in refusal.value.action
+    assert not artifact.folder("asked").exists()
+    assert not METRICS.exists()
+
+
+def test_a_training_image_of_which_a_pixel_was_changed_is_refused_by_its_shard(built, make):
+    _, pixels, made = built
+    image = made.loc[made["fold"] == "train", "image_id"].iloc[0]
+    rows = shards.read_index("films_16").rows.to_pandas().set_index("image_id")
+    shard = shards.folder("films_16") / rows["shard"][image]
+    content = bytearray(shard.read_bytes())
+    content[content.index(pixels[image].tobytes())] ^= 1
+    shard.write_bytes(content)
+    before = outputs(make)
+    with pytest.raises(ArtifactError, match=f"{shard} has in row {rows['row'][image]} pixels of SHA-256"):
+        split.build(make.settings(balance="largest"), "asked")
+    assert outputs(make) == before
 
 
 def test_a_refused_split_leaves_the_one_before_it_as_it_was(built, make):
     before = outputs(make)
     with pytest.raises(SplitError):
-        split.build(make.parameters(labels={"task": "binary", "positive": "Hernia"}), "asked")
+        split.build(make.settings(labels={"task": "binary", "positive": "Hernia"}), "asked")
     assert outputs(make) == before

@@ -1,16 +1,15 @@
 import numpy as np
 import pytest
 
+from glassbox.artifacts.shards import Images
 from glassbox.selection.statistics import mean_and_deviation
-from glassbox.shards.read import Images
 
 
 @pytest.fixture
-def stored(make, tmp_path):
+def stored(make, project):
     """Images of 700 films in several shards, and their pixels."""
-    rows = make.table(*["No Finding"] * 700)
-    pixels = make.shards(tmp_path / "shards", rows)
-    return Images(tmp_path / "shards"), pixels
+    pixels = make.shards(make.table(*["No Finding"] * 700))
+    return Images("films_16"), np.array(list(pixels.values()))
 
 
 def test_mean_and_deviation_are_those_of_all_pixels(stored):
@@ -29,6 +28,6 @@ def test_only_the_images_that_are_asked_for_count_in_any_order(stored):
     assert (mean, deviation) != mean_and_deviation(images, np.arange(700))
 
 
-def test_films_of_one_grey_level_have_a_deviation_of_exactly_zero(make, tmp_path):
-    make.shards(tmp_path / "shards", make.table(*["No Finding"] * 700), levels=(255, 255))
-    assert mean_and_deviation(Images(tmp_path / "shards"), np.arange(700)) == (255.0, 0.0)
+def test_films_of_one_grey_level_have_a_deviation_of_exactly_zero(make, project):
+    make.shards(make.table(*["No Finding"] * 700), levels=(255, 255))
+    assert mean_and_deviation(Images("films_16"), np.arange(700)) == (255.0, 0.0)

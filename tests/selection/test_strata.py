@@ -93,7 +93,7 @@ def test_a_unit_more_or_less_lets_one_other_into_a_fold_and_one_out_of_it():
     """Of lines that are too short for their shares, too: then it may do so in two of them, once in each."""
     draw = np.random.default_rng(11)
     both_lines = 0
-    for _ in range(200):
+    for _ in range(100):
         shares = {"test": draw.choice([0.02, 0.1, 0.2, 0.5, 0.9]), "validation": draw.choice([0.05, 0.15, 0.5])}
         if draw.random() < 0.3:
             del shares["test"]
@@ -158,7 +158,7 @@ def test_a_sample_is_the_seeds_and_does_not_depend_on_the_order():
 
 def test_a_unit_more_or_less_lets_one_other_into_the_sample_or_one_stratum_of_it_to_another():
     draw = np.random.default_rng(12)
-    for _ in range(200):
+    for _ in range(100):
         frame = units(**{f"a{line}": draw.choice([1, 3, 8, 40]) for line in range(draw.choice([1, 2, 5]))})
         size, seed = draw.integers(len(frame)), draw.integers(100)
         gone = draw.choice(frame.index.tolist())

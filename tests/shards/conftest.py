@@ -1,6 +1,5 @@
 """Films of many kinds, in a project whose archive and catalog are ready, and a cluster that lasts."""
 
-import hashlib
 import itertools
 import json
 import struct
@@ -12,16 +11,17 @@ from binascii import crc32
 from pathlib import Path
 from types import SimpleNamespace
 
+import builders
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 from distributed import LocalCluster
 
-from glassbox import files, layout, params
-from glassbox.cohorts import catalog
+from glassbox.artifacts import archive, catalog, members, shards
+from glassbox.files import sha256_file
+from glassbox.params.datasets import Dataset
 from glassbox.shards import build, cluster, compiled, decode
-from glassbox.sources import index
 from glassbox.sources import zip as zips
 
 
@@ -160,11 +160,11 @@ def without_compiler(monkeypatch):
 _BUILD = """
 import json, os, sys
 from distributed import LocalCluster
-from glassbox import params
+from glassbox.params.datasets import Dataset
 from glassbox.shards import build, cluster
 with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as local:
     os.environ[cluster.ADDRESS] = local.scheduler_address
-    build.build(params.parse(json.loads(sys.argv[1]), "params.yaml"), "small")
+    build.build(Dataset(**json.loads(sys.argv[1])), "small")
 """
 
 
@@ -173,13 +173,14 @@ def project(tmp_path, monkeypatch, scheduler):
     """A project with the source `films` and its dataset `small`, which is the working directory.
 
     `prepare(contents)` makes the archive and the catalog of images in that order; `build(**dataset)` the shards,
-    and `start(**dataset)` a process that does, after `first`, with a cluster of one thread of its own. `shards` is
-    their folder, `read` and `decoded` the images whose files the last build read and decoded, `work()` the files
-    of an unfinished build.
+    and `start(**dataset)` a process that does, after `first`, with a cluster of one thread of its own. `index()`
+    and `rejected()` are the tables, `read` and `decoded` the images whose files the last build read and decoded,
+    `work()` the files of an unfinished build.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(cluster.ADDRESS, scheduler)
-    folder = layout.shards("small")
+    builders.write_code("pixels")
+    folder = shards.folder("small")
     read, decoded, reader, decoder = [], [], zips.read, decode.decode
 
     def spied_read(descriptor, member):
@@ -194,29 +195,26 @@ def project(tmp_path, monkeypatch, scheduler):
     monkeypatch.setattr(decode, "decode", spied_decode)
 
     def prepare(contents):
-        archive = layout.archive("films")
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(archive, "w") as members:
+        path = archive.path("films")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w") as files:
             for image, content in contents.items():
-                members.writestr(f"images/{image}", content)
-        index.write(archive, layout.members("films"))
-        files.write_json(
-            layout.METRICS / "sources" / "films.json", {"sha256": hashlib.sha256(archive.read_bytes()).hexdigest()}
-        )
+                files.writestr(f"images/{image}", content)
+        members.write("films", zips.verify(path, zips.members(path), label="films"), sha256_file(path))
         rows = [(image, image[:2], f"images/{image}", ["Mass"], 50.0, "M", "PA", None, []) for image in contents]
         words = catalog.Vocabulary(("Mass",), "No Finding")
-        catalog.write(pd.DataFrame(rows, columns=catalog.SCHEMA.names), words, layout.catalog("films"))
+        catalog.write("films", pd.DataFrame(rows, columns=catalog.SCHEMA.names), words)
 
     def settings(dataset):
-        small = {"source": "films", "size": 16, "shard_images": 3} | dataset
-        source = {"kind": "archive", "layout": "nih", "path": "x.zip", "sha256": "0" * 64}
-        values = {"profile": "test", "sources": {"films": source}, "datasets": {"small": small}}
-        return values | {name: {} for name in ("splits", "weights", "experiments")}
+        return {"source": "films", "size": 16, "shard_images": 3} | dataset
 
     def run(**dataset):
         read.clear()
         decoded.clear()
-        build.build(params.parse(settings(dataset), "params.yaml"), "small")
+        build.build(Dataset(**settings(dataset)), "small")
+
+    def index():
+        return shards.read_index("small").rows.to_pandas()
 
     def start(*, first="", **dataset):
         return subprocess.Popen(
@@ -233,7 +231,8 @@ def project(tmp_path, monkeypatch, scheduler):
         shards=folder,
         read=read,
         decoded=decoded,
-        origin=lambda: json.loads((folder / "origin.json").read_text()),
+        index=index,
+        rejected=lambda: pd.read_parquet(folder / "rejected.parquet").to_numpy().tolist(),
         work=lambda: sorted(path for path in Path("work").rglob("*") if path.is_file()),
         bytes=lambda: {path.name: path.read_bytes() for path in sorted(folder.iterdir())},
     )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from glassbox.params import PhantomSource
+from glassbox.params.sources import PhantomSource
 from glassbox.shards import area, compiled
 from glassbox.sources import films
 

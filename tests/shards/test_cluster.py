@@ -68,6 +68,7 @@ def _dashboard(said):
         return page.read().decode()
 
 
+@pytest.mark.long
 def test_an_empty_address_names_no_cluster_and_the_local_one_ends_with_its_block(monkeypatch, tmp_path, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(cluster.ADDRESS, "")
@@ -126,15 +127,18 @@ def _beside(watch):
 
 @contextlib.contextmanager
 def _killer(shard, times):
-    """Kills, as often as told, the worker that has the unfinished file of a shard open; yields whom it killed."""
-    killed = []
+    """Kills, as often as told, the worker that has the unfinished file of a shard open.
+
+    Yields a dictionary: the process ids of those it killed, and where they and this process then listened.
+    """
+    killed, before = {}, _listening(os.getpid())
 
     def watch():
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 if process.pid not in killed and any(f"/.{shard}." in file.path for file in process.open_files()):
+                    killed[process.pid] = _listening(os.getpid(), process.pid) - before
                     process.kill()
-                    killed.append(process.pid)
                     break
         return len(killed) == times
 
@@ -142,16 +146,20 @@ def _killer(shard, times):
         yield killed
 
 
-def test_a_worker_that_is_killed_is_replaced_and_processes_end_in_the_bytes_of_a_thread(films, monkeypatch):
+@pytest.mark.parametrize("cores", [1, pytest.param(4, marks=pytest.mark.long)])
+def test_a_local_worker_that_is_killed_is_replaced_and_the_bytes_are_those_of_a_thread(cores, films, monkeypatch):
+    monkeypatch.setattr(cluster, "cpu_count", lambda: cores)
     monkeypatch.delenv(cluster.ADDRESS)
     with _killer("part-00001", times=1) as killed:
         films.build()
-    assert len(killed) == 1
+    (places,) = killed.values()
+    assert {ip for ip, _ in places} == {"127.0.0.1"}, "nobody else can reach it"
     assert films.project.bytes() == films.files
     assert not Path("work/resize/small").exists()
 
 
-@pytest.mark.parametrize("allowed", [0, pytest.param(3, marks=pytest.mark.long, id="Dask's own 3")])
+@pytest.mark.long
+@pytest.mark.parametrize("allowed", [0, pytest.param(3, id="Dask's own 3")])
 def test_a_shard_over_which_every_worker_dies_ends_the_build_with_one_message(allowed, films, monkeypatch):
     address = os.environ[cluster.ADDRESS]
     monkeypatch.delenv(cluster.ADDRESS)
@@ -182,9 +190,9 @@ def test_a_shard_over_which_every_worker_dies_ends_the_build_with_one_message(al
 def test_the_workers_of_a_process_that_is_killed_end_with_it(films):
     code = """if __name__ == "__main__":
     import json, sys
-    from glassbox import params
+    from glassbox.params.datasets import Dataset
     from glassbox.shards import build
-    build.build(params.parse(json.loads(sys.argv[1]), "params.yaml"), "small")
+    build.build(Dataset(**json.loads(sys.argv[1])), "small")
 """
     Path("build.py").write_text(code)
     environment = {name: value for name, value in os.environ.items() if name != cluster.ADDRESS}
@@ -235,6 +243,7 @@ def elsewhere(started, tmp_path, monkeypatch):
     return scheduler
 
 
+@pytest.mark.long
 def test_a_scheduler_and_a_worker_in_another_working_directory_build_the_same_bytes(films, elsewhere, capfd):
     films.build()
     assert films.project.bytes() == films.files
@@ -243,6 +252,7 @@ def test_a_scheduler_and_a_worker_in_another_working_directory_build_the_same_by
     assert not Path("work/resize/small").exists()
 
 
+@pytest.mark.long
 def test_a_scheduler_that_is_lost_ends_the_build_with_one_message(films, elsewhere):
     def kill():
         if found := any(Path("work").rglob("part-00001.rejected.parquet")):

@@ -220,7 +220,7 @@ def test_mutants_of_a_jpeg_are_decoded_or_refused(film):
         for progressive in (0, 1)
     ]
     refused = []
-    for number in range(600):
+    for number in range(150):
         mutant = bytearray(wholes[number % 4])
         for _ in range(random.integers(1, 5)):
             mutant[random.integers(2, len(mutant))] = random.integers(256)
@@ -228,7 +228,7 @@ def test_mutants_of_a_jpeg_are_decoded_or_refused(film):
             start = random.integers(2, len(mutant))
             del mutant[start : start + random.integers(1, 40)]
         refused.append(_refused(bytes(mutant)))
-    assert 100 < sum(refused) < 500
+    assert 25 < sum(refused) < 125
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from kagglesdk import kaggle_env
 from loopback_kaggle import TOKEN, LoopbackKaggle
 
-from glassbox import params
+from glassbox.params.sources import KaggleSource
 from glassbox.sources import archive
 from glassbox.sources.patience import Patience
 
@@ -76,7 +76,7 @@ def waits() -> Waits:
 
 
 @pytest.fixture
-def fetch(kaggle: LoopbackKaggle, pinned: Callable[..., params.Params], waits: Waits) -> Callable[..., None]:
+def fetch(kaggle: LoopbackKaggle, pinned: Callable[..., KaggleSource], waits: Waits) -> Callable[..., None]:
     """`fetch(version=3)`: downloads the source that `pinned` makes."""
     return lambda **changes: archive.fetch(pinned(**changes), "films", waits.patience)
 
@@ -100,13 +100,12 @@ def _zipped() -> Callable[..., bytes]:
 
 
 @pytest.fixture
-def pinned() -> Callable[..., params.Params]:
-    """`pinned(version=3)`: parameters with one source, `films`, of Kaggle's."""
+def pinned() -> Callable[..., KaggleSource]:
+    """`pinned(version=3)`: a source of Kaggle's."""
 
-    def make(**changes: Any) -> params.Params:
-        source = {"kind": "kaggle", "layout": "nih", "ref": "alice/chest-films", "version": 3} | changes
-        sections: dict[str, Any] = {key: {} for key in ("datasets", "splits", "weights", "experiments")}
-        return params.parse({"profile": "test", "sources": {"films": source}} | sections, "params.yaml")
+    def make(**changes: Any) -> KaggleSource:
+        source = {"kind": "kaggle", "layout": "nih", "ref": "alice/chest-films", "version": 3}
+        return KaggleSource(**source | changes)
 
     return make
 

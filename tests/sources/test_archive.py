@@ -1,5 +1,4 @@
 import hashlib
-import json
 import os
 import resource
 import shutil
@@ -10,50 +9,45 @@ from typing import Any
 
 import pytest
 
-from glassbox import layout
-from glassbox.errors import ArchiveError
-from glassbox.params import Params, parse
-from glassbox.sources import archive, index, phantom
+from glassbox.artifacts import archive as record
+from glassbox.artifacts import document, members
+from glassbox.params.sources import ArchiveSource, PhantomSource
+from glassbox.sources import archive, phantom
 from glassbox.sources import zip as zips
+from glassbox.sources.errors import ArchiveError
+
+#: Of the source `films`.
+ZIP, RECORD = record.path("films"), record.record_path("films")
+PHANTOMS = PhantomSource(kind="phantom", layout="nih", seed=3, patients=4, size=32)
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A user's own zip, outside of the project."""
     path = tmp_path / "own.zip"
-    with zipfile.ZipFile(path, "w") as members:
-        members.writestr("Data_Entry_2017.csv", "Image Index\n")
-        members.writestr("images/00000001_000.png", os.urandom(3000))
+    with zipfile.ZipFile(path, "w") as films:
+        films.writestr("Data_Entry_2017.csv", "Image Index\n")
+        films.writestr("images/00000001_000.png", os.urandom(3000))
     return path
 
 
-def _params(**source: Any) -> Params:
-    return parse(
-        {
-            "profile": "test",
-            "sources": {"films": {"layout": "nih"} | source},
-            "datasets": {},
-            "splits": {},
-            "weights": {},
-        }
-        | {"experiments": {}},
-        "params.yaml",
-    )
-
-
-def _archive(path: Path, sha256: str | None = None) -> Params:
+def _archive(path: Path, sha256: str | None = None) -> ArchiveSource:
     found = hashlib.sha256(path.read_bytes()).hexdigest() if sha256 is None else sha256
-    return _params(kind="archive", path=str(path), sha256=found)
+    return ArchiveSource(kind="archive", layout="nih", path=path, sha256=found)
 
 
 def _written(project: Path) -> list[str]:
     return sorted(str(path.relative_to(project)) for path in project.rglob("*") if path.is_file())
 
 
+def _written_bytes(project: Path) -> dict[str, bytes]:
+    return {name: Path(name).read_bytes() for name in _written(project)}
+
+
 def test_a_users_zip_is_copied_and_never_hard_linked(project: Path, own: Path) -> None:
     own.chmod(0o644)
     archive.fetch(_archive(own), "films")
-    copy = layout.archive("films")
+    copy = ZIP
     assert copy.read_bytes() == own.read_bytes()
     assert copy.stat().st_ino != own.stat().st_ino
     assert own.stat().st_nlink == copy.stat().st_nlink == 1
@@ -66,17 +60,21 @@ def test_a_users_zip_is_copied_and_never_hard_linked(project: Path, own: Path) -
     assert copy.read_bytes() == before
 
 
-def test_what_an_archive_is_stands_in_the_metrics(project: Path, own: Path) -> None:
+def test_what_an_archive_is_stands_in_the_metrics_and_its_members_in_their_index(project: Path, own: Path) -> None:
     archive.fetch(_archive(own), "films")
-    assert json.loads(Path("metrics/sources/films.json").read_text()) == {
+    sha256, listed = (
+        hashlib.sha256(own.read_bytes()).hexdigest(),
+        zips.verify(own, zips.members(own), label="again"),
+    )
+    assert document.read(RECORD, "download@films") == {
         "kind": "archive",
         "bytes": own.stat().st_size,
-        "sha256": hashlib.sha256(own.read_bytes()).hexdigest(),
+        "sha256": sha256,
         "members": 2,
-        "members_sha256": zips.verify(own, zips.members(own), label="again"),
+        "members_sha256": members.contents(listed),
         "files": [{"suffix": ".csv", "members": 1}, {"suffix": ".png", "members": 1}],
     }
-    assert index.read("films") == zips.members(own)
+    assert members.read("films") == (listed, sha256)
     assert _written(project) == [
         "data/archives/films.members.parquet",
         "data/archives/films.zip",
@@ -85,13 +83,12 @@ def test_what_an_archive_is_stands_in_the_metrics(project: Path, own: Path) -> N
 
 
 def test_a_generated_archive_is_the_one_that_the_phantom_writes(project: Path, tmp_path: Path) -> None:
-    params = _params(kind="phantom", seed=3, patients=4, size=32)
-    archive.fetch(params, "films")
-    phantom.write(params.sources["films"], tmp_path / "again.zip")
-    assert layout.archive("films").read_bytes() == (tmp_path / "again.zip").read_bytes()
-    described = json.loads(Path("metrics/sources/films.json").read_text())
-    with zipfile.ZipFile(tmp_path / "again.zip") as members:
-        assert described["members"] == len(members.namelist())
+    archive.fetch(PHANTOMS, "films")
+    phantom.write(PHANTOMS, tmp_path / "again.zip")
+    assert ZIP.read_bytes() == (tmp_path / "again.zip").read_bytes()
+    described = document.read(RECORD, "download@films")
+    with zipfile.ZipFile(tmp_path / "again.zip") as again:
+        assert described["members"] == len(again.namelist())
     assert described["kind"] == "phantom"
 
 
@@ -107,7 +104,7 @@ def test_an_archive_with_another_hash_is_refused_and_nothing_is_written(project:
 
 def test_an_archive_that_is_not_there_is_refused_and_nothing_is_written(project: Path, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError) as refusal:
-        archive.fetch(_params(kind="archive", path=str(tmp_path / "none.zip"), sha256="0" * 64), "films")
+        archive.fetch(_archive(tmp_path / "none.zip", "0" * 64), "films")
     assert refusal.value.found == f"sources.films: there is no file {tmp_path / 'none.zip'}"
     assert "sources.films.path=WHERE_IT_IS" in refusal.value.action
     assert _written(project) == []
@@ -122,37 +119,50 @@ def test_a_zip_that_was_cut_is_refused_and_nothing_is_written(project: Path, own
 
 def test_a_refusal_leaves_the_archive_of_before(project: Path, own: Path) -> None:
     archive.fetch(_archive(own), "films")
-    before = {name: Path(name).read_bytes() for name in _written(project)}
+    before = _written_bytes(project)
     with pytest.raises(ArchiveError):
         archive.fetch(_archive(own, "0" * 64), "films")
-    assert {name: Path(name).read_bytes() for name in _written(project)} == before
+    assert _written_bytes(project) == before
+
+
+def test_a_damaged_member_of_a_users_zip_is_refused_by_name_and_not_listed(project: Path, own: Path) -> None:
+    content = bytearray(own.read_bytes())
+    content[zips.members(own)[1].offset + 200] ^= 1
+    own.write_bytes(content)
+    with pytest.raises(ArchiveError, match=r"films\.zip: member 'images/00000001_000\.png' has another CRC-32"):
+        archive.fetch(_archive(own), "films")
+    assert not members.path("films").exists()
+    assert not RECORD.exists()
 
 
 # --- what a re-run keeps -----------------------------------------------------------------------------------
 
 
-def _written_bytes(project: Path) -> dict[str, bytes]:
-    return {name: Path(name).read_bytes() for name in _written(project)}
-
-
+@pytest.mark.parametrize("index", ["there", "gone", "damaged", "of another zip"])
 def test_a_re_run_verifies_the_copy_and_needs_the_original_no_more(
-    project: Path, own: Path, capfd: pytest.CaptureFixture[str]
+    index: str, project: Path, own: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    params = _archive(own)
-    archive.fetch(params, "films")
-    before, inode = _written_bytes(project), layout.archive("films").stat().st_ino
+    archive.fetch(settings := _archive(own), "films")
+    before, inode = _written_bytes(project), ZIP.stat().st_ino
     own.unlink()
-    layout.members("films").unlink()
-    archive.fetch(params, "films")
+    if index == "there":
+        monkeypatch.setattr(zips, "verify", None)  # no member is read again
+    elif index == "gone":
+        members.path("films").unlink()
+    elif index == "damaged":
+        members.path("films").write_bytes(before[str(members.path("films"))][:-9])
+    else:
+        members.write("films", [], "0" * 64)
+    archive.fetch(settings, "films")
     assert _written_bytes(project) == before
-    assert layout.archive("films").stat().st_ino == inode
-    assert "data/archives/films.zip: verified, sha256 " in capfd.readouterr().out
+    assert ZIP.stat().st_ino == inode
+    assert f"{ZIP}: verified, sha256 {settings.sha256}" in capfd.readouterr().out
 
 
 def test_a_damaged_copy_is_made_anew(project: Path, own: Path, capfd: pytest.CaptureFixture[str]) -> None:
     archive.fetch(_archive(own), "films")
     before = _written_bytes(project)
-    layout.archive("films").write_bytes(b"damaged")
+    ZIP.write_bytes(b"damaged")
     archive.fetch(_archive(own), "films")
     assert _written_bytes(project) == before
     assert f"copying {own}" in capfd.readouterr().err
@@ -163,21 +173,21 @@ def test_a_copy_that_links_to_a_cache_is_replaced_but_never_written_through(
 ) -> None:
     archive.fetch(_archive(own), "films")
     cached = tmp_path / "cached"
-    os.link(layout.archive("films"), cached)
+    os.link(ZIP, cached)
     cached.chmod(0o444)
     before = cached.read_bytes()
-    with zipfile.ZipFile(own, "a") as members:
-        members.writestr("images/00000002_000.png", b"more")
+    with zipfile.ZipFile(own, "a") as films:
+        films.writestr("images/00000002_000.png", b"more")
     archive.fetch(_archive(own), "films")
-    assert layout.archive("films").read_bytes() == own.read_bytes() != before
+    assert ZIP.read_bytes() == own.read_bytes() != before
     assert cached.read_bytes() == before
 
 
 def test_generated_films_are_drawn_anew(project: Path) -> None:
-    archive.fetch(_params(kind="phantom", seed=3, patients=4, size=32), "films")
+    archive.fetch(PHANTOMS, "films")
     before = _written_bytes(project)
-    layout.archive("films").write_bytes(b"damaged")
-    archive.fetch(_params(kind="phantom", seed=3, patients=4, size=32), "films")
+    ZIP.write_bytes(b"damaged")
+    archive.fetch(PHANTOMS, "films")
     assert _written_bytes(project) == before
 
 

@@ -18,8 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from glassbox.errors import ParamsError
-from glassbox.params import PhantomSource
+from glassbox.params.read import ParamsError
+from glassbox.params.sources import PhantomSource
 from glassbox.sources import films as generated
 from glassbox.sources import phantom
 from glassbox.sources.films import FINDINGS, Film
@@ -78,7 +78,7 @@ def test_drawing_uses_only_arithmetic_that_every_processor_rounds_alike() -> Non
         "for name in 'exp sin cos tan arctan2 arctan log power hypot dot matmul einsum interp mean convolve"
         " float_power tanh cbrt'.split():\n"
         "    setattr(np, name, refuse(name))\n"
-        "from glassbox.params import PhantomSource\n"
+        "from glassbox.params.sources import PhantomSource\n"
         "from glassbox.sources import films as generated\n"
         "films = generated.cohort(PhantomSource(kind='phantom', layout='nih', seed=3, patients=60, size=32))\n"
         "for film in films: generated.draw(film, 32), generated.boxes(film, 32)\n"

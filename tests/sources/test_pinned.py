@@ -15,9 +15,9 @@ import killed
 import pytest
 from loopback_kaggle import cut
 
-from glassbox.errors import ArchiveError
-from glassbox.sources import index
+from glassbox.artifacts import document, members
 from glassbox.sources import zip as zips
+from glassbox.sources.errors import ArchiveError
 
 ZIP, INDEX, RECORD = "data/archives/films.zip", "data/archives/films.members.parquet", "metrics/sources/films.json"
 
@@ -35,7 +35,8 @@ def _forget_credentials(monkeypatch) -> None:
 
 def test_the_record_says_what_the_zip_is_and_where_it_came_from(kaggle, fetch, disk) -> None:
     fetch()
-    assert json.loads(disk()[RECORD]) == {
+    listed = zips.verify(Path(ZIP), zips.members(Path(ZIP)), label="again")
+    assert document.read(Path(RECORD), "download@films") == {
         "kind": "kaggle",
         "ref": "alice/chest-films",
         "version": 3,
@@ -43,10 +44,10 @@ def test_the_record_says_what_the_zip_is_and_where_it_came_from(kaggle, fetch, d
         "bytes": len(kaggle.blob),
         "sha256": _sha256(kaggle.blob),
         "members": 11,
-        "members_sha256": zips.verify(Path(ZIP), zips.members(Path(ZIP)), label="again"),
+        "members_sha256": members.contents(listed),
         "files": [{"suffix": ".csv", "members": 1}, {"suffix": ".png", "members": 10}],
     }
-    assert index.read("films") == zips.members(Path(ZIP))
+    assert members.read("films") == (listed, _sha256(kaggle.blob))
 
 
 def test_a_second_download_writes_the_same_bytes(kaggle, fetch, disk) -> None:
@@ -106,13 +107,17 @@ def test_a_damaged_zip_is_not_kept(*, damage, said, kaggle, fetch, disk, capfd) 
     assert "fetching it anew" in error
 
 
-@pytest.mark.parametrize("record", [None, b"", b"[]", b"{}"], ids=["none", "empty", "a list", "without content"])
-def test_a_zip_without_a_record_is_not_believed(record, kaggle, fetch, disk) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda _: b"", id="empty"),
+        pytest.param(lambda record: record.replace(b"CC0-1.0", b"CC-BY-1"), id="changed"),
+    ],
+)
+def test_a_zip_is_not_believed_by_a_damaged_record(change, kaggle, fetch, disk) -> None:
     fetch()
     first = disk()
-    Path(RECORD).unlink()
-    if record is not None:
-        Path(RECORD).write_bytes(record)
+    Path(RECORD).write_bytes(change(first[RECORD]))
     fetch()
     assert disk() == first
     assert len(kaggle.stored()) == 2
@@ -229,7 +234,7 @@ def _die(*_: object) -> None:
 def _killed_before_the_index(fetch, monkeypatch) -> None:
     """Downloads until the zip has its name and nothing else has."""
     with monkeypatch.context() as patch:
-        patch.setattr(index, "write", _die)
+        patch.setattr(members, "write", _die)
         with pytest.raises(_KilledError):
             fetch()
 

@@ -22,7 +22,7 @@ from loopback_kaggle import (
     storage_status,
 )
 
-from glassbox.errors import ArchiveError
+from glassbox.sources.errors import ArchiveError
 
 if TYPE_CHECKING:
     from loopback_kaggle import Fault

@@ -1,22 +1,33 @@
-"""A small project of two experiments that name one split, built once by the real stages under the real DVC.
+"""A small project: two experiments on two splits of one archive, built once by the real stages under the real DVC.
 
-One starts from random weights. The other starts from pretrained ones, and is trained as a grid of two cells says.
+`one` is trained on the films with Infiltration or a Mass, from random weights; `other` on those with Pneumonia or
+a Nodule, from pretrained ones, as a grid of two cells says. Films of other findings are in neither split.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
-import yaml
-from pipeline_copy import ROOT, copy_pipeline
+from builders import experiment, phase
+from pipeline_copy import Project
 
-# Runs at the start of every Python process of the project: writes down, at its end, what it imported of us.
+from glassbox.cohorts.nih import VOCABULARY
+from glassbox.files import sha256_file
+from glassbox.params.document import checked
+from glassbox.params.sources import PhantomSource
+from glassbox.params.splits import Split
+from glassbox.selection.split import select
+from glassbox.sources import films, phantom
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# In every process of the project: writes down, at its end, what it imported of us.
 _SPY = """
 import atexit, json, os, sys
 
@@ -27,107 +38,163 @@ def _write():
     with open(path, "w") as stream:
         json.dump({"command": sys.argv, "files": [file for file in files if file]}, stream)
 
-atexit.register(_write)
+if "IMPORTS" in os.environ:
+    atexit.register(_write)
 """
+SOURCE = PhantomSource(
+    kind="phantom",
+    layout="nih",
+    seed=11,
+    patients=120,
+    size=64,
+    prevalence=dict.fromkeys(("Infiltration", "Mass", "Pneumonia", "Nodule"), 0.14),
+)
+SPLITS = {"one": ("Infiltration", "Mass"), "other": ("Pneumonia", "Nodule")}
 
 
 @dataclass
-class Project:
-    """A folder with a pipeline in it, and the commands a user runs there."""
+class Archives:
+    """Three zips in NIH's layout.
 
-    root: Path
-    imports: Path
+    Attributes:
+        base: What the project is built from.
+        more: The same and one film more, of a patient in the test fold of `one`.
+        less: The same without a patient, who is in the training fold of `one` and nowhere else.
+        film: The film that `base` lacks.
+        patient: Who `less` lacks.
+    """
 
-    def dvc(self, *words: str) -> str:
-        """Runs DVC and returns what it printed; a failure fails the test with it."""
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", *words],
-            cwd=self.root,
-            env={**os.environ, **self.environment()},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+    base: Path
+    more: Path
+    less: Path
+    film: str
+    patient: str
 
-    def environment(self) -> dict[str, str]:
-        return {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": f"{self.imports.parent}{os.pathsep}{self.root / 'src'}",
-            "IMPORTS": str(self.imports),
-            "DVC_NO_ANALYTICS": "1",
-        }
-
-    def lock(self) -> dict[str, object]:
-        return yaml.safe_load((self.root / "dvc.lock").read_text())["stages"]
-
-    def set(self, value: object, *keys: str) -> None:
-        path = self.root / "params.yaml"
-        params = block = yaml.safe_load(path.read_text())
-        for key in keys[:-1]:
-            block = block[key]
-        block[keys[-1]] = value
-        path.write_text(yaml.safe_dump(params, sort_keys=False))
-
-    def imported(self) -> dict[str, set[str]]:
-        """Stage -> the files of `src/` that its processes imported, as dvc.yaml would name them."""
-        found: dict[str, set[str]] = {}
-        for path in self.imports.iterdir():
-            record = json.loads(path.read_text())
-            script = Path(record["command"][0])
-            if script.parent.name == "stages":
-                files = {Path(file).relative_to(self.root).as_posix() for file in record["files"]}
-                found.setdefault(script.stem, set()).update(files)
-        return found
+    def source(self, name: str) -> dict[str, object]:
+        """The block of a source that is one of the zips."""
+        return _source(getattr(self, name))
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project, built."""
-    root = tmp_path_factory.mktemp("project")
-    copy_pipeline(root)
-    spy = tmp_path_factory.mktemp("spy")
-    (spy / "sitecustomize.py").write_text(_SPY)
-    (spy / "imports").mkdir()
-    project = Project(root, spy / "imports")
-    (root / "params.yaml").write_text(yaml.safe_dump(_params(), sort_keys=False))
-    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    project.dvc("init", "-q")
-    project.dvc("repro")
-    return project
-
-
-def _params() -> dict[str, object]:
-    """The demo's parameters, small."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params["profile"] = "tiny"
-    params["sources"]["phantom"] |= {"patients": 60, "size": 64}
-    params["datasets"]["phantom_64"] |= {"size": 32, "shard_images": 64}
-    params["splits"] = {"infiltration": params["splits"]["infiltration"]}
-    params["splits"]["infiltration"]["validation"] = 0.25
-    pretraining = params["weights"]["phantoms"] | {"size": 32, "epochs": 1, "batch_size": 8}
-    pretraining["films"] |= {"patients": 5, "size": 32}
-    params["weights"] = {"none": {"kind": "none"}, "phantoms": pretraining}
-    one = params["experiments"]["infiltration_vgg16"]
-    one["weights"] = "none"
-    one["warm_start"]["epochs"] = 0
-    one["fine_tune"]["epochs"] = 1
-    one["evaluation"]["resamples"] = 100
-    other = json.loads(json.dumps(one))
-    other["weights"] = "phantoms"
-    other["choice"]["file"] = "data/choices/tiny.json"
-    params["experiments"] = {"one": one, "other": other}
-    params["grids"] = {"tiny": {"experiment": "other", "epochs": 1, "steps_per_epoch": 1, "choices": 1}}
-    params["rows"] = {
-        "tiny_32": {
-            "grid": "tiny",
-            "experiment": "other",
-            "dataset": other["dataset"],
-            "split": other["split"],
-            "weights": other["weights"],
-            "images": 32,
-            "all_but_last": [0, 1],
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Archives:
+    folder = tmp_path_factory.mktemp("archives")
+    cohort = films.cohort(SOURCE)
+    rows = pd.DataFrame(
+        {
+            "image_id": [film.image_id for film in cohort],
+            "patient_id": [str(film.patient) for film in cohort],
+            "findings": [list(film.findings) or [VOCABULARY.absence] for film in cohort],
+            "sex": [film.sex for film in cohort],
+            "official_split": [film.official_split for film in cohort],
         }
+    )
+    one, other = (select(rows, Split(**split), VOCABULARY, name) for name, split in _splits().items())
+    test = one[one["fold"] == "test"]
+    several = test["patient_id"].map(test["patient_id"].value_counts()) > 1
+    film = test.loc[several & ~test["image_id"].isin(other["image_id"]), "image_id"].iloc[0]
+    train = one[one["fold"] == "train"]
+    patient = train.loc[~train["patient_id"].isin(other["patient_id"]), "patient_id"].iloc[0]
+
+    more = folder / "more.zip"
+    phantom.write(SOURCE, more)
+    made = Archives(folder / "base.zip", more, folder / "less.zip", film, patient)
+    _without({film}, more, made.base)
+    _without(set(rows.loc[rows["patient_id"] == patient, "image_id"]), made.base, made.less)
+    return made
+
+
+def _without(images: set[str], archive: Path, target: Path) -> None:
+    """Copies an archive but for some images and their rows."""
+    with zipfile.ZipFile(archive) as full, zipfile.ZipFile(target, "w") as cut:
+        for member in full.infolist():
+            content = full.read(member)
+            if member.filename.endswith((".csv", ".txt")):
+                lines = content.decode().splitlines(keepends=True)
+                content = "".join(line for line in lines if line.split(",")[0].strip() not in images).encode()
+            if member.filename.rpartition("/")[2] not in images:
+                cut.writestr(member, content)
+
+
+def _splits() -> dict[str, dict[str, object]]:
+    return {
+        name: {
+            "source": "films",
+            "dataset": "films_32",
+            "labels": {"task": "binary", "positive": positive, "negative": negative},
+            "official_test": True,
+            "validation": 0.25,
+            "balance": "none",
+            "seed": 5,
+        }
+        for name, (positive, negative) in SPLITS.items()
     }
-    return params
+
+
+def _source(archive: Path) -> dict[str, object]:
+    """The block of a source that is a zip on disk."""
+    return {"kind": "archive", "layout": "nih", "path": str(archive), "sha256": sha256_file(archive)}
+
+
+def _params(archive: Path) -> dict[str, object]:
+    pretraining = {
+        "kind": "pretraining",
+        "backbone": "compact",
+        "films": {"kind": "phantom", "layout": "nih", "seed": 7, "patients": 5, "first_patient": 9001, "size": 32},
+        "size": 32,
+        "epochs": 1,
+        "batch_size": 8,
+        "learning_rate": 0.002,
+        "seed": 7,
+    }
+    one = experiment(
+        split="one", choice={"file": "conf/choice/none.json"}, warm_start=phase(epochs=0), fine_tune=phase()
+    )
+    other = one | {"split": "other", "weights": "phantoms", "choice": {"file": "data/choices/tiny.json"}}
+    row = {"grid": "tiny", "experiment": "other", "split": "other", "weights": "phantoms"}
+    values = {
+        "profile": "tiny",
+        "sources": {"films": _source(archive)},
+        "datasets": {"films_32": {"source": "films", "size": 32, "shard_images": 64}},
+        "splits": _splits(),
+        "weights": {"none": {"kind": "none"}, "phantoms": pretraining},
+        "experiments": {"one": one, "other": other},
+        "grids": {"tiny": {"experiment": "other", "epochs": 1, "steps_per_epoch": 1, "choices": 1}},
+        "rows": {"tiny_16": row | {"images": 16, "all_but_last": [0, 1]}},
+    }
+    # DVC wants every parameter that a stage names to be there, defaults too, as `glassbox use` leaves them.
+    return checked(values, "params.yaml").model_dump(mode="json")
+
+
+@dataclass
+class Built(Project):
+    """The project, with what its processes imported when it was built."""
+
+    imports: Path | None = None
+
+    def imported(self) -> dict[str, set[str]]:
+        """Stage -> the files of the project that its processes imported."""
+        found: dict[str, set[str]] = {}
+        for path in self.imports.iterdir():
+            record = json.loads(path.read_text())
+            script = self.root / record["command"][0]
+            if script.parent.name == "stages":
+                files = {path for path in map(self._inside, record["files"]) if path}
+                found.setdefault(script.stem, set()).update(files)
+        return found
+
+    def _inside(self, file: str) -> str:
+        # A process that runs in a copy of the project, as the queue's do, imports the copy's.
+        return file[file.index("src/glassbox") :]
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory, archives: Archives) -> Built:
+    """The project, built and committed."""
+    imports = tmp_path_factory.mktemp("imports")
+    project = Built.copy(tmp_path_factory.mktemp("project"), _params(archives.base), IMPORTS=str(imports))
+    project.imports = imports
+    (project.root / "src" / "sitecustomize.py").write_text(_SPY)
+    project.dvc("repro")
+    project.git("add", "-A")
+    project.git("commit", "-qm", "Build")
+    return project

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import json
-import re
+import sys
+import time
 from pathlib import Path
 
+import pandas as pd
+import pytest
 import yaml
+from pipeline_copy import ran
 
+from glassbox.code.exceptions import UNSEEN
+from glassbox.code.reach import reach
+
+pytestmark = pytest.mark.timeout(1800)
 RATE = ("experiments", "one", "fine_tune", "optimizer", "learning_rate")
+FOLDS = ("train", "validation", "test")
 
 
-def _ran(output: str) -> set[str]:
-    return set(re.findall(r"Running stage '([^']+)'", output))
+def _hashes(project, pattern):
+    """MD5 of the outputs of every stage whose name begins with a pattern, as dvc.lock has them."""
+    return {
+        out["path"]: out["md5"]
+        for name, entry in project.lock.items()
+        if name.startswith(pattern)
+        for out in entry["outs"]
+    }
+
+
+def _folds(project, split):
+    place = project.root / "data" / "splits" / split
+    return {fold: set(pd.read_parquet(place / f"{fold}.parquet")["patient_id"]) for fold in FOLDS}
 
 
 def test_one_command_ends_in_scores_models_predictions_and_a_page(project):
@@ -28,68 +48,22 @@ def test_one_command_ends_in_scores_models_predictions_and_a_page(project):
 
 
 def test_an_experiment_is_trained_with_what_its_grid_chose(project):
-    (chosen,) = json.loads((project.root / "data/choices/tiny.json").read_text())
+    (chosen,) = json.loads((project.root / "data/choices/tiny.json").read_text())["cells"]
     lineage = json.loads((project.root / "models/other/lineage.json").read_text())["params"]
-    assert lineage["training"]["images"] == chosen["images"] == 32
+    assert lineage["training"]["images"] == chosen["images"] == 16
     assert lineage["fine_tune"]["freeze"] == {"all_but_last": chosen["all_but_last"]}
     assert (project.root / "metrics/grids/tiny/heat_map.png").exists()
-    assert not (project.root / "work/grid/tiny_32").exists()
+    assert not (project.root / "work/grid/tiny_16").exists()
 
 
-def test_a_second_repro_runs_nothing(project):
-    assert _ran(project.dvc("repro")) == set()
-
-
-def _listed(project) -> dict[str, set[str]]:
-    """Stage -> what it depends on: as dvc.yaml lists it, with a source's own cohort filled in."""
-    listed: dict[str, set[str]] = {}
-    for name, entry in project.lock().items():
-        listed.setdefault(name.partition("@")[0], set()).update(dep["path"] for dep in entry["deps"])
-    return listed
-
-
-def test_every_stage_lists_every_module_it_imports(project):
-    listed, imported = _listed(project), project.imported()
-    assert set(imported) == set(listed) == set(yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"])
-    for name, modules in imported.items():
-        assert modules - listed[name] == set(), f"{name} imports modules it does not list in dvc.yaml"
-
-
-def test_a_stage_lists_no_module_that_its_script_cannot_reach(project):
-    """A list that only grows would make stages stale for nothing."""
-    listed, imported = _listed(project), project.imported()
-    for name, deps in listed.items():
-        modules = {path for path in deps if path.startswith("src/") and path.endswith(".py")}
-        assert modules - imported[name] == set(), f"{name} lists modules that it does not import"
-
-
-def test_another_learning_rate_runs_that_experiments_fine_tuning_and_what_follows_and_going_back_restores(project):
-    before = project.lock()
-    project.set(0.0011, *RATE)
-    assert _ran(project.dvc("repro")) == {"fine_tune@one", "predict@one", "evaluate@one", "compare"}
-    changed = {name for name, entry in project.lock().items() if entry != before[name]}
-    assert changed == {"fine_tune@one", "predict@one", "evaluate@one", "compare"}
-
-    project.set(0.002, *RATE)
-    assert _ran(project.dvc("repro")) == set(), "what was built before comes from the run cache"
-    assert project.lock() == before
-
-
-def test_a_forced_rebuild_gives_the_same_bytes(project):
-    before = project.lock()
-    ran = _ran(project.dvc("repro", "--force", "evaluate@one"))
-    assert ran == {
-        "download@phantom",
-        "catalog@phantom",
-        "resize@phantom_64",
-        "split@infiltration",
-        "weights@none",
-        "warm_start@one",
-        "fine_tune@one",
-        "predict@one",
-        "evaluate@one",
-    }
-    assert project.lock() == before
+def test_no_stage_imports_a_module_that_the_walk_over_imports_does_not_reach(project):
+    imported = project.imported()
+    assert set(imported) == set(yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"])
+    for stage, modules in imported.items():
+        starts = [f"stages/{stage}.py", *(["src/glassbox/cohorts/nih.py"] if stage == "catalog" else [])]
+        reached = {path.as_posix() for start in starts for path in reach(project.root, Path(start), UNSEEN).files}
+        empty = {path for path in modules if path.endswith("__init__.py")}
+        assert modules - reached - empty == set(), f"{stage} imports what no import in its script leads to"
 
 
 def test_no_output_names_this_machine(project):
@@ -98,3 +72,115 @@ def test_no_output_names_this_machine(project):
             if path.is_file():
                 assert str(project.root).encode() not in path.read_bytes(), path
     assert str(Path.home()) not in (project.root / "dvc.lock").read_text()
+
+
+def test_sentences_and_the_observer_re_run_nothing_but_code(project):
+    before = project.lock
+    for path in sorted((project.root / "src/glassbox").rglob("*.py")):
+        path.write_text(path.read_text().replace('"""', '"""Another sentence. ', 1) + "# And a comment.\n")
+    script = project.root / "stages/fine_tune.py"
+    script.write_text(script.read_text().replace('"""', '"""Another sentence. ', 1))
+    project.append("src/glassbox/tracking/run.py", "OBSERVED = 1\n")
+    project.append("src/glassbox/tracking/store.py", "OBSERVED = 1\n")
+    assert project.repro() == {"code"}
+    assert {name for name in before if project.lock[name] != before[name]} == {"code"}
+
+
+def test_a_sentence_on_the_queue_re_runs_nothing_but_code(project):
+    project.append("src/glassbox/files.py", "# On the queue.\n")
+    project.dvc("exp", "run", "--queue", "-n", "sentence")
+    project.dvc("queue", "start")
+    while "Running" in (state := project.dvc("queue", "status")) or "Queued" in state:
+        time.sleep(2)
+    logs = project.dvc("queue", "logs", "sentence")
+    assert "Success" in state, logs
+    assert ran(logs) == {"code"}
+    project.dvc("exp", "remove", "sentence")
+
+
+def test_a_line_of_params_re_runs_what_parses_that_block(project):
+    project.append("src/glassbox/params/grids.py", "ANOTHER = 1\n")
+    assert project.repro() == {"code", "grid@tiny_16", "choose@tiny", "compare"}
+    assert (project.root / "data/choices/tiny.json").exists()
+
+
+def test_a_typo_is_refused_before_any_other_stage(project):
+    project.set(0.1, "experiments", "one", "fine_tune", "optimizer", "learningrate")
+    done = project.run(sys.executable, "-m", "dvc", "repro")
+    assert done.returncode != 0
+    assert ran(done.stdout) == {"code"}
+    assert "learningrate" in done.stdout
+    assert "Traceback" not in done.stdout
+    project.git("checkout", "params.yaml")
+    assert project.repro() == set()
+
+
+def test_another_learning_rate_runs_that_experiments_fine_tuning_and_what_follows_and_going_back_restores(project):
+    before = project.lock
+    project.set(0.0011, *RATE)
+    after = {"code", "recipe@one", "fine_tune@one", "predict@one", "evaluate@one", "compare"}
+    assert project.repro() == after
+    assert {name for name, entry in project.lock.items() if entry != before[name]} == after
+
+    project.git("checkout", "params.yaml")
+    assert project.repro() == set(), "what was built before comes from the run cache"
+    assert project.lock == before
+
+
+def test_a_film_more_in_a_test_fold_re_runs_no_training(project, archives):
+    models = _hashes(project, ("warm_start", "fine_tune"))
+    tested = _folds(project, "one")["test"]
+    project.set(archives.source("more"), "sources", "films")
+    ran_now = project.repro()
+    assert {
+        name for name in ran_now if name.split("@")[0] in ("warm_start", "fine_tune", "predict", "evaluate")
+    } == {
+        "predict@one",
+        "evaluate@one",
+    }
+    assert _hashes(project, ("warm_start", "fine_tune")) == models
+    assert _folds(project, "one")["test"] == tested
+    test = pd.read_parquet(project.root / "data/splits/one/test.parquet")
+    assert archives.film in set(test["image_id"])
+
+
+def test_a_patient_less_retrains_who_saw_the_patient_and_nobody_else(project, archives):
+    project.git("checkout", "params.yaml")
+    project.repro()
+    before = {split: _folds(project, split) for split in ("one", "other")}
+    models = _hashes(project, ("warm_start", "fine_tune"))
+    project.set(archives.source("less"), "sources", "films")
+    trained = {"warm_start@one", "fine_tune@one", "predict@one", "evaluate@one"}
+    ran_now = project.repro()
+    stages = ("weights", "grid", "choose", "warm_start", "fine_tune", "predict", "evaluate")
+    # The validation fold may give one to the training fold; the test fold is the archive's list.
+    assert {name for name in ran_now if name.split("@")[0] in stages} in (trained, trained - {"predict@one"})
+    assert _folds(project, "other") == before["other"]
+    now = _folds(project, "one")
+    for fold in FOLDS:
+        assert len(before["one"][fold] - now[fold] - {archives.patient}) <= 1
+        assert len(now[fold] - before["one"][fold]) <= 1
+    assert archives.patient not in set().union(*now.values())
+    changed = {path for path, md5 in _hashes(project, ("warm_start", "fine_tune")).items() if md5 != models[path]}
+    assert changed
+    assert all("/one/" in path for path in changed)
+
+
+def test_a_forced_rebuild_gives_the_same_bytes(project):
+    project.git("checkout", "params.yaml")
+    project.repro()
+    before = project.lock
+    assert project.repro("--force", "evaluate@one") == {
+        "code",
+        "download@films",
+        "catalog@films",
+        "resize@films_32",
+        "split@one",
+        "weights@none",
+        "recipe@one",
+        "warm_start@one",
+        "fine_tune@one",
+        "predict@one",
+        "evaluate@one",
+    }
+    assert project.lock == before

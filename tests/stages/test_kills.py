@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING
 import loopback_kaggle as kaggle
 import psutil
 import pytest
-import yaml
-from pipeline_copy import ROOT, copy_pipeline
+from pipeline_copy import Project
 
-from glassbox.params import PhantomSource
+from glassbox.params.sources import PhantomSource
 from glassbox.sources import phantom
 
 if TYPE_CHECKING:
@@ -55,9 +54,7 @@ class Campaign:
             return subprocess.Popen(
                 [sys.executable, "-m", "dvc", "repro", TARGET],
                 cwd=project,
-                env=self.environment
-                | {"PYTHONPATH": f"{kaggle.ENDPOINT}{os.pathsep}{project / 'src'}"}
-                | environment,
+                env=self.environment | environment,
                 stdout=log,
                 stderr=log,
             )
@@ -70,7 +67,7 @@ def _log(project: Path) -> Path:
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
     root = tmp_path_factory.mktemp("kills")
-    phantom.write(PhantomSource(kind="phantom", layout="nih", seed=3, patients=60, size=96), root / "films.zip")
+    phantom.write(PhantomSource(kind="phantom", layout="nih", seed=3, patients=30, size=96), root / "films.zip")
     with kaggle.LoopbackKaggle((root / "films.zip").read_bytes(), token=kaggle.TOKEN) as server:
         server.storage_faults = _Always(kaggle.trickling(0.05))
         environment = {
@@ -84,7 +81,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campaign]:
         project = campaign.project(root / "undisturbed")
         campaign.lives = _lives(campaign.start(project), project)
         campaign.outputs = _outputs(project)
-        assert any(name.endswith("part-00010.h5") for name in campaign.outputs)
+        assert any(name.endswith("part-00005.h5") for name in campaign.outputs)
         yield campaign
 
 
@@ -99,17 +96,16 @@ class _Always(list):
 
 
 def _template(root: Path, environment: dict[str, str]) -> Path:
-    root.mkdir()
-    copy_pipeline(root)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    params |= {name: {} for name in ("splits", "weights", "experiments")}
-    params["profile"] = "kills"
-    params["sources"] = {"films": {"kind": "kaggle", "layout": "nih", "ref": "nobody/films", "version": 3}}
-    params["datasets"] = {"small": {"source": "films", "size": 32, "shard_images": 4}}
-    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=root, env=environment, check=True)
-    return root
+    params = {
+        "profile": "kills",
+        "sources": {"films": {"kind": "kaggle", "layout": "nih", "ref": "nobody/films", "version": 3}},
+        "datasets": {"small": {"source": "films", "size": 32, "shard_images": 4}},
+        **{name: {} for name in ("splits", "weights", "experiments", "grids", "rows")},
+    }
+    project = Project.copy(root, params, **environment)
+    # A stage imports from src/ first: there it learns whom to take for Kaggle.
+    shutil.copy(kaggle.ENDPOINT / "sitecustomize.py", root / "src")
+    return project.root
 
 
 def _outputs(project: Path) -> dict[str, bytes]:
@@ -127,7 +123,8 @@ def _victim(dvc: psutil.Process, name: str) -> psutil.Process | None:
     """The process of a build that has this name, if it lives."""
     try:
         family = dvc.children(recursive=True)
-        stages = {Path(word).stem: one for one in family for word in one.cmdline()[1:2] if "stages" in word}
+        commands = [(one, one.cmdline()) for one in family]
+        stages = {Path(words[2]).stem: one for one, words in commands if words[1:2] == ["-P"] and words[2:]}
         if name == "dvc":
             return dvc
         if name == "worker":
@@ -223,10 +220,9 @@ def _survive(campaign: Campaign, folder: Path, name: str, seed: int) -> None:
     pytest.fail(f"{name} ended before it could be killed, ten times")
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("victim", ["dvc", "download", "worker"])
-def test_whoever_is_killed_the_next_build_ends_in_the_bytes_of_an_undisturbed_one(campaign, tmp_path, victim):
-    _survive(campaign, tmp_path, victim, seed=2018)
+@pytest.mark.timeout(1200)
+def test_whoever_is_killed_the_next_build_ends_in_the_bytes_of_an_undisturbed_one(campaign, tmp_path):
+    _survive(campaign, tmp_path, "worker", seed=2018)
 
 
 @pytest.mark.long

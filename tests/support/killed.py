@@ -19,7 +19,7 @@ from glassbox.sources import archive, client
 from glassbox.sources.patience import Patience
 
 if TYPE_CHECKING:
-    from glassbox.params import Params
+    from glassbox.params.sources import KaggleSource
 
 client.client({}, (1.0, 1.0))
 # Its own lock is the system's, which a killed process leaves behind.
@@ -29,7 +29,7 @@ tqdm.set_lock(threading.RLock())
 _EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}
 
 
-def fetch(params: Params, folder: Path, environment: dict[str, str], operation: int) -> None:
+def fetch(settings: KaggleSource, folder: Path, environment: dict[str, str], operation: int) -> None:
     """Downloads `films` into a project; dies before so many operations on its files."""
     os.environ.update(environment)
     os.chdir(folder)
@@ -44,4 +44,4 @@ def fetch(params: Params, folder: Path, environment: dict[str, str], operation: 
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
-    archive.fetch(params, "films", Patience(silence=5.0))
+    archive.fetch(settings, "films", Patience(silence=5.0))

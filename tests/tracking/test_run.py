@@ -1,203 +1,185 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import finished
 import pytest
 
+from glassbox.artifacts import model
 from glassbox.tracking.run import training_run
 from glassbox.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Project
+KEY = "compact"
+CURVES = ("loss", "accuracy", "val_loss", "val_accuracy", "val_roc_auc", "learning_rate")
+ELSEWHERE = finished.MACHINE | {"vector_extensions": "avx avx2 avx512f fma"}
 
 
-@pytest.fixture
-def ready(project: Project) -> Project:
-    """A project that is about to train."""
-    project.write_split()
-    return project
-
-
-def train(project: Project, epochs: int = 4) -> str:
-    with training_run(project.params, project.name, project.lineage) as run:
-        for row in project.history[:epochs]:
+def train(
+    made: dict[str, Any] | None = None, rows: list[dict[str, Any]] | None = None, weights: bytes = b"weights"
+) -> str:
+    """Trains within a run, whose id is given back."""
+    made, rows = made or finished.origin(KEY), rows or finished.epochs()
+    with training_run(made) as run:
+        for row in rows:
             run.log_epoch(row)
-        project.write_model()
-        run.log_model()
+        run.log_model(finished.train(KEY, made, rows, weights=weights))
     return run.id
+
+
+def data(run_id: str) -> Any:
+    return open_store().client.get_run(run_id).data
 
 
 def runs(store: Store) -> list[Any]:
     return list(store.client.search_runs([store.experiment_id]))
 
 
-def steps(store: Store, run_id: str, curve: str = "val_loss") -> list[int]:
-    return [metric.step for metric in store.client.get_metric_history(run_id, curve)]
+def points(run_id: str, curve: str) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in open_store().client.get_metric_history(run_id, curve)]
 
 
-def test_a_run_shows_recipe_hashes_machine_and_curves(ready: Project) -> None:
-    run_id = train(ready)
-    run = (store := open_store()).client.get_run(run_id)
-    name = "infiltration_compact compact lr=0.001 batch=32 epochs=1+3 weights=phantom"
-    assert run.info.run_name == name
+def test_a_run_shows_recipe_hashes_machine_and_curves(ready: Path) -> None:
+    run_id, made = train(), finished.origin(KEY)
+    run = open_store().client.get_run(run_id)
+    assert run.info.run_name == "compact compact lr=0.003 batch=16 epochs=1+2 weights=given"
     assert run.info.status == "FINISHED"
-    assert run.data.params["fine_tune.optimizer.learning_rate"] == "0.001"
-    assert run.data.params["model.dense"] == "[32, 16]"
-    assert run.data.tags["glassbox.fingerprint"] == ready.lineage["fingerprint"]
-    assert run.data.tags["data.shards_sha256"] == ready.lineage["data"]["shards_sha256"]
-    assert run.data.tags["machine.cores"] == "2"
-    assert "glassbox.restored" not in run.data.tags
-    assert "Infiltration against everything else" in run.data.tags["mlflow.note.content"]
-    assert "A paper" in run.data.tags["mlflow.note.content"]
-    for curve in ("loss", "accuracy", "val_loss", "val_accuracy", "val_roc_auc", "learning_rate"):
-        history = store.client.get_metric_history(run_id, curve)
-        assert [(point.step, point.value) for point in history] == [
-            (row["epoch"], row[curve]) for row in ready.history
-        ]
+    assert run.data.params["fine_tune.optimizer.learning_rate"] == "0.003"
+    assert run.data.params["warm_start.freeze"] == "everything"
+    assert run.data.params["model.dense"] == "[]"
+    tags = run.data.tags
+    assert tags["glassbox.fingerprint"] == made["fingerprint"]
+    assert tags["glassbox.profile"] == "test"
+    assert tags["glassbox.model_sha256"] == model.read_lineage(KEY).model_sha256
+    for kind in ("data", "code"):
+        assert {f"{kind}.{name}": digest for name, digest in made[kind].items()}.items() <= tags.items()
+    assert (tags["machine.vector_extensions"], tags["machine.onednn"]) == ("avx avx2 fma", "true")
+    assert "glassbox.restored" not in tags
+    assert "Thickening against nothing" in tags["mlflow.note.content"]
+    assert "A paper" in tags["mlflow.note.content"]
+    for curve in CURVES:
+        assert points(run_id, curve) == [(row["epoch"], row[curve]) for row in finished.epochs()]
 
 
-def test_a_run_says_where_its_recipe_departs_from_its_source(ready: Project) -> None:
-    def shown() -> tuple[str, str]:
-        tags = open_store().client.get_run(train(ready)).data.tags
-        return tags["glassbox.departures"], tags["mlflow.note.content"]
-
-    assert shown()[0] == "none"
-    assert "Departures" not in shown()[1]
-    ready.departures = ("Its batch size is unpublished; ours is 32.",)
-    assert shown()[0] == "Its batch size is unpublished; ours is 32."
-    assert "- Its batch size is unpublished" in shown()[1]
-    ready.block["weights"] = "none"
-    departures, note = shown()
-    assert "nothing is frozen in the warm-start" in departures
-    assert "nothing is frozen in the warm-start" in note
+def test_what_is_frozen_is_a_parameter_of_the_run(ready: Path, recipe: Callable[..., None]) -> None:
+    recipe(fine_tune={**finished.origin(KEY)["params"]["fine_tune"], "freeze": {"all_but_last": 0}})
+    assert data(train()).params["fine_tune.freeze.all_but_last"] == "0"
 
 
-@pytest.mark.parametrize(
-    ("freeze", "name", "value"),
-    [
-        ("all_but_batch_normalisation", "fine_tune.freeze", "all_but_batch_normalisation"),
-        ({"first": 10}, "fine_tune.freeze.first", "10"),
-        ({"all_but_last": 0}, "fine_tune.freeze.all_but_last", "0"),
-    ],
-)
-def test_what_is_frozen_is_a_parameter_of_the_run(ready: Project, freeze: Any, name: str, value: str) -> None:
-    ready.block["fine_tune"]["freeze"] = freeze
-    assert open_store().client.get_run(train(ready)).data.params[name] == value
+def test_a_run_says_where_its_recipe_departs_from_its_source(ready: Path, recipe: Callable[..., None]) -> None:
+    tags = data(train()).tags
+    assert tags["glassbox.departures"] == "none"
+    assert "Departures" not in tags["mlflow.note.content"]
+    recipe(departures=["Its batch size is unpublished; ours is 16."], weights="none")
+    tags = data(train()).tags
+    for place in ("glassbox.departures", "mlflow.note.content"):
+        assert "Its batch size is unpublished; ours is 16." in tags[place]
+        assert "nothing is frozen in the warm-start" in tags[place]
 
 
-def test_a_run_names_its_folds_with_their_images_and_patients(ready: Project) -> None:
-    inputs = open_store().client.get_run(train(ready)).inputs.dataset_inputs
+def test_a_training_names_the_folds_it_sees_with_their_images_and_patients(ready: Path) -> None:
+    inputs = open_store().client.get_run(train()).inputs.dataset_inputs
     folds = {entry.tags[0].value: (entry.dataset, json.loads(entry.dataset.profile)) for entry in inputs}
-    assert set(folds) == {"train", "validation", "test"}
+    assert set(folds) == {"train", "validation"}
     dataset, counts = folds["train"]
-    assert dataset.name == "infiltration train"
-    assert ready.lineage["data"]["split_sha256"].startswith(dataset.digest)
-    assert counts["images"] == 6
-    assert counts["patients"] == 3
-    assert counts["images_Infiltration"] == 3
-    assert folds["test"][1]["patients"] == 1
+    assert dataset.name == "squares train"
+    assert finished.origin(KEY)["data"]["train_sha256"].startswith(dataset.digest)
+    assert (counts["images"], counts["patients"], counts["draws_per_epoch"]) == (6, 3, 12)
+    assert counts["images_Pleural (Thickening)"] == 3
 
 
-def test_a_run_is_found_again_by_its_fingerprint(ready: Project) -> None:
-    assert train(ready, epochs=2) == train(ready) == train(ready)
-    store = open_store()
-    assert len(runs(store)) == 1
+def test_a_run_is_found_by_its_fingerprint_and_an_epoch_logged_once_however_often_trained(ready: Path) -> None:
+    assert train(rows=finished.epochs()[:2]) == train() == (run_id := train())
+    assert len(runs(open_store())) == 1
+    assert [step for step, _ in points(run_id, "val_loss")] == [0, 1, 2, 3]
 
 
-def test_an_epoch_is_logged_once_however_often_it_is_trained(ready: Project) -> None:
-    train(ready, epochs=2)
-    train(ready)
-    run_id = train(ready)
-    assert steps(open_store(), run_id) == [0, 1, 2, 3]
-
-
-def test_another_learning_rate_is_another_run(ready: Project) -> None:
-    first = train(ready)
-    ready.block["fine_tune"]["optimizer"]["learning_rate"] = 0.0001
-    assert train(ready) != first
+def test_another_recipe_is_another_run(ready: Path, recipe: Callable[..., None]) -> None:
+    first = train()
+    recipe(training={"seed": 5, "batch_size": 16})
+    assert train() != first
     assert len(runs(open_store())) == 2
 
 
-def test_other_numbers_of_the_same_recipe_are_a_run_of_their_own(
-    ready: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = train(ready)
-    elsewhere = [*ready.history[:2], *({**row, "val_loss": 9.0} for row in ready.history[2:])]
-    monkeypatch.setattr(type(ready), "history", elsewhere)
-    ready.keras_file = changed(ready.keras_file, ready.root)
-    second = train(ready)
-    store = open_store()
+def test_one_recipe_on_two_kinds_of_machine_is_two_runs(ready: Path) -> None:
+    here, elsewhere = finished.origin(KEY), finished.origin(KEY, ELSEWHERE)
+    first, second = train(here), train(elsewhere, weights=b"others")
+    assert first != second
+    assert [train(here), train(elsewhere, weights=b"others")] == [first, second]
+    extensions = [data(run_id).tags["machine.vector_extensions"] for run_id in (first, second)]
+    assert extensions == [made["machine"]["vector_extensions"] for made in (here, elsewhere)]
+
+
+def test_other_numbers_of_the_same_recipe_are_a_run_of_their_own(ready: Path) -> None:
+    first, rows = train(), finished.epochs()
+    second = train(rows=[*rows[:2], *({**row, "val_loss": 9.0} for row in rows[2:])], weights=b"others")
     assert second != first
-    assert steps(store, first) == steps(store, second) == [0, 1, 2, 3]
-    assert store.client.get_metric_history(first, "val_loss")[-1].value != 9.0
-    assert store.client.get_metric_history(second, "val_loss")[-1].value == 9.0
-    assert [run.info.status for run in runs(store)] == ["FINISHED", "FINISHED"]
+    assert [value for _, value in points(first, "val_loss")] == [row["val_loss"] for row in rows]
+    assert points(second, "val_loss")[1:] == [(1, rows[1]["val_loss"]), (2, 9.0), (3, 9.0)]
+    assert [run.info.status for run in runs(open_store())] == ["FINISHED", "FINISHED"]
 
 
-def test_another_model_with_the_same_curves_is_a_run_of_its_own(ready: Project) -> None:
-    first = train(ready)
-    ready.keras_file = changed(ready.keras_file, ready.root)
-    second = train(ready)
+def test_other_numbers_go_on_in_another_run_before_there_is_a_model(ready: Path) -> None:
+    first, rows = train(), finished.epochs()
+    with training_run(finished.origin(KEY)) as run:
+        assert run.id == first
+        run.log_epoch(rows[0])
+        run.log_epoch({**rows[1], "val_loss": 9.0})
+    assert run.id != first
+    assert [value for _, value in points(run.id, "val_loss")] == [rows[0]["val_loss"], 9.0]
+
+
+def test_another_model_with_the_same_curves_is_a_run_of_its_own(ready: Path) -> None:
+    first = train()
+    second = train(weights=b"others")
     assert second != first
-    assert steps(open_store(), second) == [0, 1, 2, 3]
+    assert [step for step, _ in points(second, "val_loss")] == [0, 1, 2, 3]
 
 
-def changed(keras_file: Path, folder: Path) -> Path:
-    """A copy of a model with other bytes."""
-    path = folder / "changed.keras"
-    path.write_bytes(keras_file.read_bytes() + b"\0")
-    return path
-
-
-def test_a_loss_that_became_nan_is_logged_and_known_again(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    diverged = [{**row, "loss": float("nan"), "val_roc_auc": ""} for row in ready.history]
-    monkeypatch.setattr(type(ready), "history", diverged)
-    assert (run_id := train(ready)) == train(ready)
-    assert steps(store := open_store(), run_id, "loss") == [0, 1, 2, 3]
-    assert steps(store, run_id, "val_roc_auc") == []
+def test_an_epoch_without_a_value_is_no_point_and_costs_its_curve_no_other(ready: Path) -> None:
+    rows = finished.epochs()
+    rows[1]["val_roc_auc"] = math.nan
+    assert (run_id := train(rows=rows)) == train(rows=rows)
+    assert points(run_id, "val_roc_auc") == [(epoch, rows[epoch]["val_roc_auc"]) for epoch in (0, 2, 3)]
+    assert [step for step, _ in points(run_id, "val_loss")] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("raised", "status"), [(ValueError("NaN"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
-def test_a_training_that_does_not_end_says_so_and_raises(
-    ready: Project, raised: BaseException, status: str
-) -> None:
-    with (
-        pytest.raises(type(raised)) as error,
-        training_run(ready.params, ready.name, ready.lineage) as run,
-    ):
+def test_a_training_that_does_not_end_says_so_and_raises(ready: Path, raised: BaseException, status: str) -> None:
+    with pytest.raises(type(raised)) as error, training_run(finished.origin(KEY)) as run:
         raise raised
     assert error.value is raised
     assert open_store().client.get_run(run.id).info.status == status
 
 
-def test_a_store_lost_under_way_costs_no_training(ready: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    with training_run(ready.params, ready.name, ready.lineage) as run:
-        run.log_epoch(ready.history[0])
-        (ready.root / "mlflow.db").write_text("no database\n" * 1000)
-        for row in ready.history[1:]:
+def test_a_store_lost_under_way_costs_no_training(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with training_run(made := finished.origin(KEY)) as run:
+        first, *others = finished.epochs()
+        run.log_epoch(first)
+        (ready / "mlflow.db").write_text("no database\n" * 1000)
+        for row in others:
             run.log_epoch(row)
-        ready.write_model()
-        run.log_model()
-    said = capsys.readouterr().err
-    assert said.count("glassbox track") == 1
+        run.log_model(finished.train(KEY, made))
+    assert capsys.readouterr().err.count("glassbox track") == 1
 
 
-def test_a_run_names_the_parent_of_the_commit_that_will_hold_it(ready: Project) -> None:
-    assert "glassbox.git_parent" not in open_store().client.get_run(train(ready)).data.tags
-    ready.block["training"]["seed"] = 2
-    who = ["-c", "user.name=A", "-c", "user.email=a@localhost"]
+def test_a_run_names_the_parent_of_the_commit_that_will_hold_it(ready: Path) -> None:
+    assert "glassbox.git_parent" not in data(train()).tags
+    who = ["-c", "user.name=A", "-c", "user.email=a@localhost", "-c", "commit.gpgsign=false"]
     subprocess.run(["git", "init", "-q"], check=True)
     subprocess.run(["git", *who, "commit", "-q", "--allow-empty", "-m", "Start"], check=True)
     head = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
-    assert open_store().client.get_run(train(ready)).data.tags["glassbox.git_parent"] == head
+    assert data(train(finished.origin(KEY, ELSEWHERE))).tags["glassbox.git_parent"] == head
 
 
-def test_nothing_of_the_environment_is_logged(ready: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_the_environment_is_logged(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("KAGGLE_KEY", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD", "USER", "LOGNAME"):
         monkeypatch.setenv(name, "confidential")
-    train(ready)
-    assert b"confidential" not in (ready.root / "mlflow.db").read_bytes()
+    train()
+    assert b"confidential" not in (ready / "mlflow.db").read_bytes()

@@ -7,16 +7,13 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+import finished
 import pytest
 
-from glassbox.errors import TrackingError
 from glassbox.tracking.run import training_run
-from glassbox.tracking.store import EXPERIMENT, open_store, tracking_uri
-
-if TYPE_CHECKING:
-    from conftest import Project
+from glassbox.tracking.store import EXPERIMENT, TrackingError, open_store, tracking_uri
 
 RACE = """
 import multiprocessing
@@ -39,33 +36,33 @@ assert opened.get() == opened.get()
 """
 
 
-def test_two_processes_that_create_the_store_at_once_share_one_experiment(bare_project: Project) -> None:
+def test_two_processes_that_create_the_store_at_once_share_one_experiment(empty: Path) -> None:
     subprocess.run([sys.executable, "-c", RACE], check=True)
     client = open_store().client
     assert [found.name for found in client.search_experiments()].count(EXPERIMENT) == 1
 
 
-def test_the_store_lies_in_the_root_that_dvc_names(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    clone = project.root / "clone"
+def test_the_store_lies_in_the_root_that_dvc_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone = project / "clone"
     clone.mkdir()
-    monkeypatch.setenv("DVC_ROOT", str(project.root))
+    monkeypatch.setenv("DVC_ROOT", str(project))
     monkeypatch.chdir(clone)
     experiment = open_store().client.get_experiment_by_name(EXPERIMENT)
-    assert (project.root / "mlflow.db").is_file()
-    assert experiment.artifact_location == (project.root / "mlartifacts").as_uri()
+    assert (project / "mlflow.db").is_file()
+    assert experiment.artifact_location == (project / "mlartifacts").as_uri()
     assert list(clone.iterdir()) == []
 
 
-def test_a_relative_database_is_relative_to_the_root(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_database_is_relative_to_the_root(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///stores/ours.db")
-    assert tracking_uri() == f"sqlite:///{project.root}/stores/ours.db"
-    (project.root / "stores").mkdir()
-    (project.root / "mlflow.db").rename("stores/ours.db")
+    assert tracking_uri() == f"sqlite:///{project}/stores/ours.db"
+    (project / "stores").mkdir()
+    (project / "mlflow.db").rename("stores/ours.db")
     open_store()
-    assert not (project.root / "mlflow.db").exists()
+    assert not (project / "mlflow.db").exists()
 
 
-def test_an_experiment_deleted_in_the_ui_is_brought_back(project: Project) -> None:
+def test_an_experiment_deleted_in_the_ui_is_brought_back(project: Path) -> None:
     store = open_store()
     store.client.delete_experiment(store.experiment_id)
     assert open_store().experiment_id == store.experiment_id
@@ -83,13 +80,13 @@ def test_an_experiment_deleted_in_the_ui_is_brought_back(project: Project) -> No
     ],
 )
 def test_a_store_that_cannot_be_used_is_refused_at_once_and_without_its_password(
-    uri: str, project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    uri: str, ready: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    start = time.monotonic()
+    made, start = finished.origin("compact"), time.monotonic()
     with (
         pytest.raises(TrackingError) as refused,
-        training_run(project.params, project.name, project.lineage),
+        training_run(made),
     ):
         pytest.fail("trained without a store")
     assert time.monotonic() - start < 20
@@ -117,7 +114,7 @@ class Refusal(http.server.BaseHTTPRequestHandler):
 
 
 def test_a_server_gets_the_password_and_messages_do_not(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusal) as server:
         threading.Thread(target=server.serve_forever).start()
@@ -130,7 +127,7 @@ def test_a_server_gets_the_password_and_messages_do_not(
     assert "hidden" not in str(refused.value) + "".join(capfd.readouterr())
 
 
-def test_a_database_that_is_none_is_refused_with_the_way_to_write_it_anew(project: Project) -> None:
+def test_a_database_that_is_none_is_refused_with_the_way_to_write_it_anew(project: Path) -> None:
     Path("mlflow.db").write_text("no database\n" * 1000)
     with pytest.raises(TrackingError, match="glassbox track"):
         open_store()

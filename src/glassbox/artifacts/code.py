@@ -30,7 +30,7 @@ class Code(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """One digest of it all, in hexadecimal; the one at the end of its file."""
+        """One digest of it all, in hexadecimal."""
         return fingerprint(self._asdict())
 
 
@@ -41,7 +41,7 @@ def path(name: str) -> Path:
 
 def write(name: str, code: Code, root: Path = Path()) -> None:
     """Writes `path(name)` below the project's root."""
-    document.write(root / path(name), code._asdict())
+    document.write(root / path(name), code._asdict(), STAGE)
 
 
 def read(name: str, root: Path = Path()) -> Code:
@@ -61,5 +61,5 @@ def read(name: str, root: Path = Path()) -> Code:
             raise ArtifactError(file, f"has under {key} no object of strings", STAGE)
     for module, digest in content["modules"].items():
         if not _SHA256.fullmatch(digest):
-            raise ArtifactError(file, f"has for {module} no SHA-256 but {digest[:80]!r}", STAGE)
+            raise ArtifactError(file, f"has for {module} no SHA-256 but {digest!r}", STAGE)
     return Code(**content)

@@ -1,10 +1,11 @@
-"""JSON that carries the SHA-256 of its own content, so that another value, or half a file, does not pass for it."""
+"""JSON that says what it is and carries the SHA-256 of its content: no other value, file or half a file passes."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from glassbox.artifacts import damage
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.files import fingerprint, write_json
 
@@ -12,38 +13,46 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-#: Its key, the last one of the object.
-DIGEST = "content_sha256"
+#: Its first key: what the file is.
+_IDENTITY = "artifact"
+#: Its last one: the digest of all the others.
+_DIGEST = "content_sha256"
 
 
-def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes an object as JSON, atomically, with the digest of its content (keys sorted, no spaces) at its end."""
-    write_json(path, {**content, DIGEST: fingerprint(content)})
-
-
-def read(path: Path, stage: str) -> dict[str, Any]:
-    """The content of an object that `write` wrote, without the digest.
+def write(path: Path, content: Mapping[str, Any], stage: str) -> None:
+    """Writes an object as JSON, atomically, between what it is and the digest of both (keys sorted, no spaces).
 
     Args:
         path: The file.
-        stage: The stage that makes it, for messages.
+        content: The object.
+        stage: The stage that makes it, as `dvc repro` takes it.
+    """
+    whole = {_IDENTITY: damage.identity(path, stage), **content}
+    write_json(path, {**whole, _DIGEST: fingerprint(whole)})
+
+
+def read(path: Path, stage: str) -> dict[str, Any]:
+    """The object that `write` wrote.
+
+    Args:
+        path: The file.
+        stage: The stage that makes it.
 
     Raises:
-        ArtifactError: The file is missing, is no JSON object, or its content is not what was written.
+        ArtifactError: The file is missing, is no JSON object, is not what was written, or is another one.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ArtifactError(path, "is not there", stage) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(path, f"is no JSON: {str(error)[:200]}", stage) from None
-    if not isinstance(content, dict) or DIGEST not in content:
-        raise ArtifactError(path, f"is no JSON object with its {DIGEST}", stage)
-    digest = content.pop(DIGEST)
+        content = json.loads(damage.content(path, stage))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(path, f"is no JSON: {error}", stage) from None
+    if not isinstance(content, dict) or _DIGEST not in content:
+        raise ArtifactError(path, f"is no JSON object with its {_DIGEST}", stage)
+    digest = content.pop(_DIGEST)
     try:
         found = fingerprint(content)
-    except ValueError:  # NaN or Infinity, which `write` refuses
+    except (ValueError, RecursionError):  # NaN or Infinity, which `write` refuses; or nested without end
         found = "none"
     if found != digest:
         raise ArtifactError(path, f"was changed: its content has the SHA-256 {found}, not {digest}", stage)
+    damage.identify(path, content.pop(_IDENTITY, None), stage)
     return content

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from glassbox.artifacts.scores import VariantScores
     from glassbox.assessment.predictions import Predictions
-    from glassbox.assessment.scores import VariantScores
 
 #: Told apart by colour-blind readers and in grey print, and not the colours of the variants.
 RECALL_COLOUR, PRECISION_COLOUR = "#3b6e57", "#b9cfc4"

@@ -6,10 +6,15 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
-from glassbox import layout
-from glassbox.assessment import confusion, curves, history, predictions, roc, scores
+from glassbox.artifacts import evaluation, machine, model, recipe
+from glassbox.artifacts import predictions as predicted_files
+from glassbox.artifacts import scores as artifact
+from glassbox.artifacts.recipe import EvaluateRecipe
+from glassbox.artifacts.scores import VARIANTS
+from glassbox.assessment import confusion, curves, predictions, roc, scores
+from glassbox.assessment.errors import ReportError
+from glassbox.assessment.history import History
 from glassbox.assessment.intervals import bootstrap
-from glassbox.errors import ReportError
 from glassbox.files import write_json, write_text
 
 if TYPE_CHECKING:
@@ -17,45 +22,56 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from glassbox.assessment.predictions import Predictions
-    from glassbox.params import Params
+
+#: What is written into `metrics/<experiment>/`.
+FILES = [
+    artifact.NAME,
+    "validation.json",
+    "machine.json",
+    "confusion.csv",
+    "confusion.png",
+    "roc.csv",
+    "roc.png",
+    "curves.png",
+]
 
 
-def evaluate(params: Params, experiment: str) -> None:
+def evaluate(experiment: str) -> None:
     """Scores an experiment's predictions and draws them into `metrics/<experiment>/`.
 
-    Writes `scores.json`, `validation.json`, `confusion.csv`, `confusion.png`, `roc.csv`, `roc.png` and
-    `curves.png`, the same bytes for the same predictions; nothing is written when something is refused.
-
-    Args:
-        params: All parameters.
-        experiment: Key of one of its experiments.
+    Writes `scores.json`, `validation.json`, `machine.json`, `confusion.csv`, `confusion.png`, `roc.csv`, `roc.png`
+    and `curves.png`, the same bytes for the same predictions, and the record of them all; nothing is written when
+    something is refused.
 
     Raises:
-        ReportError: Predictions or history are missing, damaged or cannot be scored.
+        ArtifactError: The recipe, the model's record, predictions or history are missing or damaged.
+        ReportError: Predictions cannot be scored.
     """
-    settings = params.experiments[experiment]
-    task, evaluation = params.splits[settings.split].labels.task, settings.evaluation
-    folder = layout.predictions(experiment)
-    variants = {variant: predictions.read(folder / f"{variant}.parquet", task) for variant in layout.VARIANTS}
+    settings, lineage = recipe.read(experiment, "evaluate", EvaluateRecipe), model.read_lineage(experiment)
+    variants = {
+        variant: predictions.read(experiment, variant, settings.task, lineage.model_sha256) for variant in VARIANTS
+    }
     _refuse_unlike(experiment, variants)
-    trained = history.read(layout.models(experiment) / "history.csv")
+    trained = History.of(model.read_history(lineage))
 
     measured = {
-        variant: scores.score(predicted, bootstrap(predicted, evaluation))
+        variant: scores.score(predicted, bootstrap(predicted, settings.evaluation))
         for variant, predicted in variants.items()
     }
-    out = layout.metrics(experiment)
-    scores.write(out / "scores.json", measured)
-    write_json(out / "validation.json", trained.kept(settings.fine_tune.early_stopping))
+    out = evaluation.folder(experiment)
+    artifact.write(out / artifact.NAME, measured)
+    write_json(out / "validation.json", trained.kept(settings.early_stopping))
+    machine.write(experiment, lineage.machine)
     _write_csv(
         out / "confusion.csv",
         ("variant", "truth", "prediction", "images"),
         ((variant, *row) for variant, predicted in variants.items() for row in confusion.rows(predicted)),
     )
-    _write_csv(out / "roc.csv", roc.header(task), roc.rows(variants))
+    _write_csv(out / "roc.csv", roc.header(settings.task), roc.rows(variants))
     confusion.draw(out / "confusion.png", variants, measured)
-    roc.draw(out / "roc.png", variants, measured, evaluation.confidence)
+    roc.draw(out / "roc.png", variants, measured, settings.evaluation.confidence)
     curves.draw(out / "curves.png", trained)
+    evaluation.write(experiment, lineage.model_sha256, FILES)
 
 
 def _refuse_unlike(experiment: str, variants: dict[str, Predictions]) -> None:
@@ -64,7 +80,7 @@ def _refuse_unlike(experiment: str, variants: dict[str, Predictions]) -> None:
     for name, other in others:
         if other.classes != clean[1].classes or _labelled(other) != _labelled(clean[1]):
             raise ReportError(
-                f"{layout.predictions(experiment)}: {name} has other images, patients, classes or labels "
+                f"{predicted_files.folder(experiment)}: {name} has other images, patients, classes or labels "
                 f"than {clean[0]}",
                 "the same test fold in every variant",
                 f"run `dvc repro --force predict@{experiment}`",

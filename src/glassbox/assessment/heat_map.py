@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from glassbox.learning.cells import Cell
+    from glassbox.artifacts.cells import Cell
 
 _RANKS = {1: "first", 2: "second", 3: "third"}
 

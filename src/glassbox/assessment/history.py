@@ -1,17 +1,15 @@
-"""The learning curves: `models/<experiment>/history.csv`, one row an epoch of either phase."""
+"""The learning curves of a training, one point an epoch of either phase."""
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from glassbox.errors import ReportError
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from glassbox.params import EarlyStopping
+    from glassbox.artifacts.history import Row
+    from glassbox.params.experiments import EarlyStopping
 
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -23,8 +21,17 @@ class History:
     epochs: tuple[int, ...]
     #: Phase of each epoch: `warm_start` or `fine_tune`.
     phases: tuple[str, ...]
-    #: Name of each of `CURVES` -> its values, E of them; NaN where training diverged.
+    #: Name of each of `CURVES` -> its values, E of them.
     curves: dict[str, tuple[float, ...]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Self:
+        """The curves of a history, as `artifacts.history` reads it."""
+        return cls(
+            epochs=tuple(int(row["epoch"]) for row in rows),
+            phases=tuple(str(row["phase"]) for row in rows),
+            curves={name: tuple(float(row[name]) for row in rows) for name in CURVES},
+        )
 
     @property
     def fine_tune_start(self) -> int | None:
@@ -47,39 +54,3 @@ class History:
         if early_stopping is not None and start < len(losses):
             at = min(range(start, len(losses)), key=losses.__getitem__)
         return {"epoch": self.epochs[at], **{name: self.curves[name][at] for name in ("val_loss", "val_accuracy")}}
-
-
-def read(path: Path) -> History:
-    """Reads and checks a history.
-
-    Raises:
-        ReportError: The file is missing, lacks a column, or has a cell that is no number.
-    """
-    action = "run `dvc repro` to train anew"
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows, columns = list(reader), reader.fieldnames or []
-    except FileNotFoundError:
-        raise ReportError(f"{path} is not there", "the history of the training", action) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ReportError(f"{path} is no CSV: {error}", "one row an epoch", action) from None
-    if missing := [name for name in ("epoch", "phase", *CURVES) if name not in columns]:
-        raise ReportError(f"{path} lacks {', '.join(missing)}", "one column each", action)
-    try:
-        history = History(
-            epochs=tuple(int(row["epoch"]) for row in rows),
-            phases=tuple(row["phase"] for row in rows),
-            curves={name: tuple(float(row[name]) for row in rows) for name in CURVES},
-        )
-    except (TypeError, ValueError) as error:
-        raise ReportError(f"{path}: {error}", "a number in every cell of a curve", action) from None
-    warm = history.phases.count("warm_start")
-    in_order = ("warm_start",) * warm + ("fine_tune",) * (len(rows) - warm)
-    if history.epochs != tuple(range(len(rows))) or history.phases != in_order:
-        raise ReportError(
-            f"{path}: epochs {history.epochs} of phases {history.phases}",
-            "epochs from 0 on, first those of warm_start, then those of fine_tune",
-            action,
-        )
-    return history

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from glassbox.assessment.predictions import Predictions
-    from glassbox.params import Evaluation
+    from glassbox.params.experiments import Evaluation
 
 #: Resamples that are worked on at once: 32 of 25,000 images take a few megabytes.
 CHUNK = 32

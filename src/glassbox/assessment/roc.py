@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from glassbox.assessment.predictions import Predictions, Task
-    from glassbox.assessment.scores import VariantScores
+    from glassbox.artifacts.scores import VariantScores
+    from glassbox.assessment.predictions import Predictions
+    from glassbox.params.base import Task
 
 #: Corners of a curve that the table keeps where there are many curves: the table is kept in git.
 CORNERS = 101

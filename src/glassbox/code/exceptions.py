@@ -24,6 +24,8 @@ HARMLESS: tuple[str, ...] = (
     "glassbox.tracking",
     # The entry of a stage: one key, one lock, one message.
     "glassbox.doors",
+    # What writes these digests down, and names cohorts where a parameter is checked.
+    "glassbox.code",
     # They read parameters, whose values DVC compares by itself.
     "pydantic",
     "yaml",

@@ -8,60 +8,58 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from glassbox import layout
-from glassbox.cohorts import catalog, duplicates
-from glassbox.cohorts.records import checked
-from glassbox.errors import CatalogError
-from glassbox.files import write_json
-from glassbox.sources import index
+from glassbox.artifacts import archive, catalog, members
+from glassbox.cohorts import duplicates
+from glassbox.cohorts.records import CatalogError, checked
 from glassbox.sources import zip as zips
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glassbox.params import Params
-    from glassbox.sources.zip import Member
+    from glassbox.artifacts.members import Member
+    from glassbox.params.sources import AnySource
 
 
-def build(params: Params, source: str) -> None:
-    """Writes `layout.catalog(source)` in archive order, and its counts to `metrics/catalogs/`.
+def build(settings: AnySource, source: str) -> None:
+    """Writes the catalog of a source in archive order, and its counts to `metrics/catalogs/`.
 
     Raises:
         CatalogError: The tables are not those of the layout, or too many images are missing or unlisted.
+        ArtifactError: The index of the archive's members is missing or damaged.
     """
-    settings = params.sources[source]
     # A cohort is one module: its words are `VOCABULARY`, its reader is `tables`.
     cohort = importlib.import_module(f"glassbox.cohorts.{settings.layout}")
     place = f"sources.{source}"
-    with zips.opened(layout.archive(source)) as descriptor:
+    listed_members, _ = members.read(source)
+    with zips.opened(archive.path(source)) as descriptor:
 
         def content(member: Member) -> bytes:
             return zips.read(descriptor, member)
 
-        listed, images = cohort.tables(index.read(source), content)
-        listed = checked(listed, cohort.VOCABULARY, place)
-        missing = sorted(set(listed["image_id"]) - images.keys())
-        unlisted = sorted(images.keys() - set(listed["image_id"]))
-        _allow(missing, len(listed), settings.missing_share, place, "missing")
-        _allow(unlisted, len(images), settings.unlisted_share, place, "unlisted")
-        rows = _in_archive_order(listed, images)
-        if rows.empty:
-            raise CatalogError(
-                f"{place}: the archive has no image of its table",
-                f"images in the {settings.layout} layout",
-                "check the source's layout",
-            )
-        twins = duplicates.groups({image: images[image] for image in rows["image_id"]}, content)
+        listed, images = cohort.tables(listed_members, content)
+    listed = checked(listed, cohort.VOCABULARY, place)
+    missing = sorted(set(listed["image_id"]) - images.keys())
+    unlisted = sorted(images.keys() - set(listed["image_id"]))
+    _allow(missing, len(listed), settings.missing_share, place, "missing")
+    _allow(unlisted, len(images), settings.unlisted_share, place, "unlisted")
+    rows = _in_archive_order(listed, images)
+    if rows.empty:
+        raise CatalogError(
+            f"{place}: the archive has no image of its table",
+            f"images in the {settings.layout} layout",
+            "check the source's layout",
+        )
+    twins = duplicates.groups({image: images[image] for image in rows["image_id"]})
     try:
-        catalog.write(rows, cohort.VOCABULARY, layout.catalog(source))
+        catalog.write(source, rows, cohort.VOCABULARY)
     except pa.ArrowException as error:
         raise CatalogError(
             f"{place}: {'; '.join(map(str, error.args))}",
-            "rows in the types of a catalog (src/glassbox/cohorts/catalog.py)",
+            "rows in the types of a catalog (src/glassbox/artifacts/catalog.py)",
             f"correct `tables` in src/glassbox/cohorts/{settings.layout}.py",
         ) from None
-    write_json(
-        layout.METRICS / "catalogs" / f"{source}.json",
+    catalog.write_counts(
+        source,
         {
             **_counts(rows),
             "missing": {"images": len(missing), "first": _some(missing)},

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from glassbox.cohorts.catalog import Vocabulary
-from glassbox.cohorts.records import Tables, images_by_name
-from glassbox.errors import CatalogError
+from glassbox.artifacts.catalog import Vocabulary
+from glassbox.cohorts.records import CatalogError, Tables, images_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glassbox.sources.zip import Member
+    from glassbox.artifacts.members import Member
 
 VOCABULARY = Vocabulary(("Pneumonia",), "Normal")
 _FOLDERS = {"NORMAL": "Normal", "PNEUMONIA": "Pneumonia"}

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from glassbox.cohorts.catalog import Vocabulary
-from glassbox.cohorts.records import Tables, images_by_name, one_member, table
-from glassbox.errors import CatalogError
+from glassbox.artifacts.catalog import Vocabulary
+from glassbox.cohorts.records import CatalogError, Tables, images_by_name, one_member, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glassbox.sources.zip import Member
+    from glassbox.artifacts.members import Member
 
 #: Wang et al. 2017, as `Data_Entry_2017.csv` spells them.
 VOCABULARY = Vocabulary(

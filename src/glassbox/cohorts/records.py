@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from glassbox.errors import CatalogError
+from glassbox.errors import GlassboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glassbox.cohorts.catalog import Vocabulary
-    from glassbox.sources.zip import Member
+    from glassbox.artifacts.catalog import Vocabulary
+    from glassbox.artifacts.members import Member
 
 _NEEDED = ("image_id", "patient_id", "findings")
 _OPTIONAL = ("age", "sex", "view", "official_split", "boxes")
+
+
+class CatalogError(GlassboxError):
+    """The tables of an archive do not say what their layout promises."""
 
 
 class Tables(NamedTuple):
@@ -150,7 +154,7 @@ def images_by_name(
     taken from its shortest path.
 
     Raises:
-        CatalogError: Two members of one identity differ in size or CRC-32.
+        CatalogError: Two members of one identity differ.
     """
     images: dict[str, Member] = {}
     for member in archive:
@@ -158,7 +162,7 @@ def images_by_name(
             continue
         image = identify(member.name)
         other = images.get(image)
-        if other and (other.size, other.crc) != (member.size, member.crc):
+        if other and other.sha256 != member.sha256:
             raise CatalogError(
                 f"the archive has two different images {image!r}: {other.name} and {member.name}",
                 "one file an image, or copies of the same bytes",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from glassbox import layout
-from glassbox.errors import ArchiveError
-from glassbox.params import ArchiveSource, KaggleSource, PhantomSource
-from glassbox.sources import record
+from glassbox.artifacts import archive, catalog
+from glassbox.files import json_object
+from glassbox.params.sources import ArchiveSource, KaggleSource, PhantomSource
 from glassbox.sources import zip as zips
+from glassbox.sources.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from glassbox.params import AnySource
+    from glassbox.params.sources import AnySource
 
 #: Bytes and images of datasets of Kaggle, as it states them (the first rounded up): nobody asks it here.
 _KAGGLE = {
@@ -83,13 +83,14 @@ def _no_version(settings: KaggleSource, source: str) -> ArchiveError:
 
 def _recorded(source: str, **identity: object) -> dict[str, Any]:
     """The record of a source, if it is of this archive, else an empty one."""
-    found = record.read(record.place(source))
+    found = archive.recorded(archive.record_path(source), source)
     return found if identity.items() <= found.items() else {}
 
 
 def _there(source: str) -> bool:
-    archive = layout.archive(source)
-    return archive.is_file() and archive.stat().st_size == record.read(record.place(source)).get("bytes")
+    place = archive.path(source)
+    recorded = archive.recorded(archive.record_path(source), source)
+    return place.is_file() and place.stat().st_size == recorded.get("bytes")
 
 
 def _images(recorded: dict[str, Any]) -> int:
@@ -99,4 +100,4 @@ def _images(recorded: dict[str, Any]) -> int:
 
 def _patients(source: str) -> int | None:
     """How many patients the catalog of a source has."""
-    return record.read(layout.METRICS / "catalogs" / f"{source}.json").get("patients")
+    return json_object(catalog.counts_path(source)).get("patients")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
     from glassbox.doctor.finding import Finding
-    from glassbox.params import Params
+    from glassbox.params.document import Params
 
 
 def findings() -> Iterator[Finding]:
@@ -23,7 +23,9 @@ def findings() -> Iterator[Finding]:
     found, repo = project.repository()
     yield found
     try:
-        yield project.packages()
+        if repo:
+            yield project.code()
+            yield project.packages()
         yield from _work(params, repo)
     finally:
         if repo:

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from glassbox import layout
+from glassbox.artifacts import archive, shards
+from glassbox.artifacts.damage import ArtifactError
 from glassbox.doctor.finding import Finding, existing, size
-from glassbox.params import ArchiveSource
-from glassbox.sources import record
+from glassbox.params.sources import ArchiveSource
+from glassbox.paths import DATA, WORK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
 
     from glassbox.doctor.archives import Stock
-    from glassbox.params import AnySource, Params
+    from glassbox.params.document import Params
+    from glassbox.params.sources import AnySource
 
 _LINKS = ("reflink", "hardlink", "symlink")
 
@@ -40,7 +42,7 @@ def link(repo: Repo) -> tuple[Finding, str]:
     from dvc.fs import generic
 
     wanted, local = repo.cache.local.cache_types, repo.cache.local
-    target = repo.fs.join(str(existing(layout.DATA)), "link")
+    target = repo.fs.join(str(existing(DATA)), "link")
     try:
         able = generic.test_links([*_LINKS, "copy"], local.fs, str(existing(cache(repo))), repo.fs, target)
     except OSError as error:
@@ -92,14 +94,14 @@ def outputs(params: Params, stocks: Mapping[str, Stock], way: str) -> dict[Path,
     for key, stock in stocks.items():
         if stock.fault is None or stock.bytes is not None:
             free = stock.made or (way == "reflink" and _beside(params.sources[key]))
-            unfinished = (layout.WORK / "download").glob(f"{key}-*")
-            sizes[layout.archive(key)] = 0 if free else _less(stock.bytes, *unfinished)
+            unfinished = (WORK / "download").glob(f"{key}-*")
+            sizes[archive.path(key)] = 0 if free else _less(stock.bytes, *unfinished)
     for key, dataset in params.datasets.items():
         stock = stocks[dataset.source]
-        if layout.archive(dataset.source) in sizes:
-            made = stock.made and _side(layout.shards(key)) == dataset.size
+        if archive.path(dataset.source) in sizes:
+            made = stock.made and _side(key) == dataset.size
             whole = None if stock.images is None else stock.images * dataset.size**2
-            sizes[layout.shards(key)] = 0 if made else _less(whole, layout.WORK / "resize" / key)
+            sizes[shards.folder(key)] = 0 if made else _less(whole, WORK / "resize" / key)
     return sizes
 
 
@@ -115,13 +117,15 @@ def _less(whole: int | None, *unfinished: Path) -> int | None:
 
 def _beside(source: AnySource) -> bool:
     """Whether a source is a zip on the disk of its copy."""
-    return isinstance(source, ArchiveSource) and look(source.path).device == look(layout.DATA).device
+    return isinstance(source, ArchiveSource) and look(source.path).device == look(DATA).device
 
 
-def _side(shards: Path) -> int | None:
-    """Width and height of finished shards, in pixels."""
-    pixels = record.read(shards / "origin.json").get("pixels", {})
-    return pixels.get("size") if isinstance(pixels, dict) else None
+def _side(dataset: str) -> int | None:
+    """Width and height of the finished images of a dataset, in pixels."""
+    try:
+        return int(shards.read_index(dataset).made_of["size"])
+    except ArtifactError:
+        return None
 
 
 def room(
@@ -141,11 +145,11 @@ def room(
     """
     known = [count for count in sizes.values() if count is not None]
     every, largest = sum(known), max(known, default=0)
-    needs = {layout.DATA: largest if way == "symlink" else every, kept: 0, layout.WORK: 0}
+    needs = {DATA: largest if way == "symlink" else every, kept: 0, WORK: 0}
     if way in {"symlink", "copy"}:
         needs[kept] = every
-    if at(layout.WORK).device != at(layout.DATA).device:
-        needs[layout.WORK] = largest
+    if at(WORK).device != at(DATA).device:
+        needs[WORK] = largest
     findings = []
     for device in dict.fromkeys(at(path).device for path in needs):
         there = {path: need for path, need in needs.items() if at(path).device == device}

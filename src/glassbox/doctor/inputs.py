@@ -6,15 +6,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glassbox import layout
+from glassbox.artifacts import archive
+from glassbox.artifacts import weights as initial
 from glassbox.doctor.finding import Finding, refused, size
-from glassbox.params import ArchiveSource, FileWeights, ImagenetWeights, KaggleSource, PhantomSource
+from glassbox.params.sources import ArchiveSource, KaggleSource, PhantomSource
+from glassbox.params.weights import FileWeights, ImagenetWeights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from glassbox.doctor.archives import Stock
-    from glassbox.params import AnySource, Params
+    from glassbox.params.document import Params
+    from glassbox.params.sources import AnySource
 
 #: Keras Applications' files and their bytes, by backbone and whether the classification layers are in it.
 _IMAGENET = {
@@ -54,7 +57,7 @@ def archives(params: Params, stocks: Mapping[str, Stock]) -> list[Finding]:
 def _archive(key: str, source: AnySource, stock: Stock) -> Finding:
     name = f"sources.{key}"
     if stock.made:
-        return Finding(name, "ok", f"{layout.archive(key)} is there")
+        return Finding(name, "ok", f"{archive.path(key)} is there")
     if stock.fault:
         return refused(name, stock.fault)
     if isinstance(source, PhantomSource):
@@ -70,7 +73,7 @@ def weights(params: Params) -> list[Finding]:
     findings = []
     for key, settings in params.weights.items():
         name = f"weights.{key}"
-        if (made := layout.weights(key) / layout.WEIGHTS).is_file():
+        if (made := initial.folder(key) / initial.FILE).is_file():
             findings.append(Finding(name, "ok", f"{made} is there"))
         elif isinstance(settings, ImagenetWeights):
             findings.append(_imagenet(name, settings))

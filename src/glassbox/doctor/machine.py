@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from glassbox.doctor.finding import Finding, size
+from glassbox.doctor.finding import Finding, refused, size
 
 #: Bytes that a process takes that resizes full-size films, and a training at the published settings.
 _WORKER, _TRAINING = 400_000_000, 3_000_000_000
@@ -53,20 +53,16 @@ def memory() -> Finding:
 
 def cluster() -> Finding:
     """Whether the cluster that is named answers, and has workers."""
-    from distributed import Client
-
-    from glassbox.shards.cluster import ADDRESS
+    from glassbox.shards.cluster import ADDRESS, ClusterError, ask
 
     address = os.environ.get(ADDRESS)
     if not address:
         return Finding("Dask", "ok", f"{ADDRESS} is not set: resizing runs on this machine")
     try:
-        with Client(address, timeout=_ANSWER, set_as_default=False) as client:
-            threads = client.nthreads()
-    except (OSError, ValueError, TypeError) as error:
-        found = f"{ADDRESS}={address}: no scheduler answers ({error})"
-        return Finding("Dask", "problem", found, f"start one, or unset {ADDRESS} to work on this machine's cores")
-    found = f"{address}: {len(threads)} workers, {sum(threads.values())} threads"
+        threads = [worker["nthreads"] for worker in ask(address, _ANSWER)["workers"].values()]
+    except ClusterError as error:
+        return refused("Dask", error)
+    found = f"{address}: {len(threads)} workers, {sum(threads)} threads"
     if not threads:
         return Finding("Dask", "warning", found, "start `dask worker`: until then resizing waits")
     return Finding("Dask", "ok", f"{found}; they must see this folder under the same path")

@@ -8,18 +8,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
-from glassbox import layout
+from glassbox.code import installed
+from glassbox.code.digests import digests
+from glassbox.code.source import refuse_foreign
 from glassbox.doctor.finding import Finding, existing, refused
-from glassbox.errors import ParamsError, TrackingError
-from glassbox.params import Params, load
+from glassbox.errors import GlassboxError
+from glassbox.params.document import Params, load
+from glassbox.params.read import ParamsError
+from glassbox.paths import PARAMS
+from glassbox.tracking.store import TrackingError
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-_ENVIRONMENT = Path("environment.yaml")
-#: Shown whatever environment.yaml names.
+#: Whose versions are shown, whether a stage depends on them or not.
 _SHOWN = ("dvc", "kaggle", "keras", "mlflow", "tensorflow")
 _SQLITE = "sqlite:///"
 
@@ -27,11 +29,11 @@ _SQLITE = "sqlite:///"
 def parameters() -> tuple[Finding, Params | None]:
     """Whether params.yaml says what to build; the parameters where it does."""
     try:
-        params = load(layout.PARAMS)
+        params = load()
     except ParamsError as error:
         return refused("parameters", error), None
     except (OSError, UnicodeDecodeError) as error:
-        found = f"{layout.PARAMS} cannot be read: {error}"
+        found = f"{PARAMS} cannot be read: {error}"
         return Finding("parameters", "problem", found, "mend it, or run `glassbox use demo`"), None
     found = f"profile {params.profile}: {', '.join(params.experiments) or 'no experiments'}"
     return Finding("parameters", "ok", found), params
@@ -79,37 +81,34 @@ def pipeline(repo: Repo) -> Finding:
     return Finding("pipeline", "ok", f"{len(stages)} stages")
 
 
+def code() -> Finding:
+    """Whether this command runs the modules of this folder: another copy's would check another project."""
+    try:
+        refuse_foreign(Path.cwd())
+    except GlassboxError as error:
+        return Finding("code", "warning", f"{error.found}, not in {error.expected}", error.action)
+    return Finding("code", "ok", "the modules in src/")
+
+
 def packages() -> Finding:
-    """Whether the installed packages are those that environment.yaml, and with it every artifact, names.
-
-    DVC compares that file, not what is installed: what another version makes would pass for the locked one's.
-    """
+    """Whether the installed packages that stages depend on are the locked ones: a stage works with no others."""
     try:
-        locked = yaml.safe_load(_ENVIRONMENT.read_text(encoding="utf-8"))
-        wanted = {name: str(locked[name]) for name in sorted(locked)}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-        found = f"{_ENVIRONMENT}, on which stages depend, cannot be read: {error}"
-        return Finding("packages", "problem", found, f"bring it back: `git checkout {_ENVIRONMENT}`")
-    installed = {name: _installed(name) for name in sorted({*wanted, *_SHOWN})}
-    if missing := [name for name, found in installed.items() if found is None]:
-        return Finding("packages", "problem", f"not installed: {', '.join(missing)}", "run `uv sync`")
-    shown = ", ".join([f"Python {platform.python_version()}", *(f"{name} {installed[name]}" for name in _SHOWN)])
-    if others := {name: found for name, found in installed.items() if wanted.get(name, found) != found}:
-        differences = ", ".join(f"{name} {found} (locked: {wanted[name]})" for name, found in others.items())
-        return Finding(
-            "packages",
-            "warning",
-            f"{differences}; {shown}",
-            "run `uv sync`: what other versions make cannot be compared with what the locked ones made",
-        )
-    return Finding("packages", "ok", f"{shown}; all {len(wanted)} of {_ENVIRONMENT} as locked")
-
-
-def _installed(name: str) -> str | None:
+        reached = [stage.packages for stage in digests(Path()).values()]
+    except GlassboxError as error:
+        return refused("packages", error)
+    except OSError as error:
+        found = f"{error.filename}, which tells what stages depend on, cannot be read: {error.strerror}"
+        return Finding("packages", "problem", found, f"bring it back: `git checkout {error.filename}`")
+    locked = {name: version for packages in reached for name, version in packages.items()}
     try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+        installed.check(locked)
+        shown = ", ".join(f"{name} {version(name)}" for name in _SHOWN)
+    except GlassboxError as error:
+        return Finding("packages", "problem", f"{error.found}, not {error.expected}", error.action)
+    except PackageNotFoundError as error:
+        return Finding("packages", "problem", f"{error.name} is not installed", "run `uv sync`")
+    python = platform.python_version()
+    return Finding("packages", "ok", f"Python {python}, {shown}; all {len(locked)} behind the stages as locked")
 
 
 def store() -> Finding:

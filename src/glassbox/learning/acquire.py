@@ -1,30 +1,26 @@
-"""The weights stage: initial weights as data, or a marker that random ones are meant."""
+"""The weights stage: initial weights as data, or the word that random ones are meant."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glassbox import layout
-from glassbox.files import atomic
-from glassbox.params import NoWeights
+from glassbox.artifacts import weights
+from glassbox.params.weights import NoWeights
 
 if TYPE_CHECKING:
-    from glassbox.params import Params
+    from glassbox.params.weights import Weights
 
 
-def make(params: Params, name: str) -> None:
-    """Writes `layout.weights(name)`: a Keras weights file of the backbone, or the marker.
+def make(settings: Weights, name: str) -> None:
+    """Writes initial weights: a Keras weights file of the backbone, or the word that random ones are meant.
 
     Raises:
         ModelError: The weights cannot be had, are not the promised ones, or are of another architecture.
     """
-    settings = params.weights[name]
-    with atomic(layout.weights(name)) as folder:
-        folder.mkdir()
-        if isinstance(settings, NoWeights):
-            (folder / layout.NO_WEIGHTS).touch()
-        else:
-            # Keras takes seconds to import, for which a marker need not wait.
-            from glassbox.learning.origins import obtain
+    if isinstance(settings, NoWeights):
+        weights.write(name, None)
+        return
+    # Keras takes seconds to import, for which random weights need not wait.
+    from glassbox.learning.origins import obtain
 
-            obtain(settings, f"weights.{name}").save_weights(folder / layout.WEIGHTS)
+    weights.write(name, obtain(settings, f"weights.{name}").save_weights)

@@ -11,7 +11,7 @@ from skimage.filters import sobel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from glassbox.params import Augmentation
+    from glassbox.params.experiments import Augmentation
 
 
 class Variations(NamedTuple):

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 if TYPE_CHECKING:
-    from glassbox.params import Backbone
+    from glassbox.params.base import Backbone
 
 #: Filters of the convolutions of `compact`; the first four are followed by pooling.
 COMPACT_FILTERS = (16, 32, 64, 64, 128, 128)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
-import pandas as pd
 
-from glassbox import layout
+from glassbox.artifacts.split import labels
 from glassbox.learning import augment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
+    import pandas as pd
     from numpy.typing import NDArray
 
+    from glassbox.artifacts.shards import Images
     from glassbox.learning.augment import Variations
-    from glassbox.params import Augmentation
-    from glassbox.shards.read import Images
+    from glassbox.params.experiments import Augmentation
 
     Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
@@ -31,15 +31,6 @@ T = TypeVar("T")
 _AHEAD = 3
 # The streams that are drawn from one seed.
 _ORDER, _VARIATION = 0, 1
-
-
-def rows_of(split: pd.DataFrame, fold: str) -> pd.DataFrame:
-    """The rows of a fold; of validation and test each as often as it was drawn (a leaking recipe draws rows)."""
-    rows = split[split["fold"] == fold]
-    if fold == "train":
-        return rows
-    repeated = rows.loc[rows.index.repeat(rows["draws"])]
-    return repeated.assign(draws=np.int32(1)).reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -59,25 +50,21 @@ class Fold:
     draws: NDArray[np.int32]
 
     @classmethod
-    def of(cls, images: Images, split: pd.DataFrame, fold: str) -> Fold:
-        """The rows of a split that belong to `fold`."""
-        rows = rows_of(split, fold)
-        labels = rows[[column for column in split if column.startswith(layout.LABEL)]]
+    def of(cls, images: Images, rows: pd.DataFrame) -> Fold:
+        """A fold from its rows, as `artifacts.split` reads them.
+
+        Raises:
+            ArtifactError: The shards hold other images than the fold names.
+        """
         return cls(
             images,
-            images.positions(rows["image_id"].tolist()),
-            labels.to_numpy(np.float32),
+            images.positions(rows["image_id"].tolist(), rows["pixels_sha256"].tolist()),
+            rows[labels(rows)].to_numpy(np.float32),
             rows["draws"].to_numpy(np.int32),
         )
 
     def __len__(self) -> int:
         return len(self.positions)
-
-
-def read_split(name: str) -> pd.DataFrame:
-    """The rows of a split, as the split stage wrote them."""
-    frame: pd.DataFrame = pd.read_parquet(layout.split(name) / "split.parquet")
-    return frame
 
 
 def steps(fold: Fold, batch_size: int) -> int:

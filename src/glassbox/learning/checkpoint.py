@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from glassbox.learning.history import Row
+    from glassbox.artifacts.history import Row
     from glassbox.learning.stopping import Stopping
 
 

@@ -2,62 +2,63 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import keras
-
-from glassbox import layout
-from glassbox.files import sha256_file, write_json
-from glassbox.learning import history, keras_file, phases, runtime, strategies
+from glassbox.artifacts import history, model
+from glassbox.learning import initial, keras_file, phases, record, strategies
 from glassbox.learning.checkpoint import Checkpoint
 from glassbox.learning.lesson import Lesson
-from glassbox.learning.record import unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from glassbox.learning.history import Row
-    from glassbox.params import Params
+    from glassbox.artifacts.history import Row
+    from glassbox.artifacts.model import Lineage
+    from glassbox.artifacts.recipe import PhaseRecipe
 
 
-def fine_tune(
-    params: Params, experiment: str, record: dict[str, Any], on_epoch: Callable[[Row], None]
-) -> keras.Model:
-    """Trains the warm-started model as `fine_tune` says and writes it, the whole history and the record.
+def fine_tune(settings: PhaseRecipe, made: dict[str, Any], on_epoch: Callable[[Row], None]) -> Lineage:
+    """Trains the warm-started model as `fine_tune` says and writes it, the whole history and their record.
 
     Args:
-        params: All parameters.
-        experiment: Which experiment.
-        record: What `record.record` says of it; it is written with the model's SHA-256.
+        settings: The recipe of the fine-tuning.
+        made: What `record.origin` says of it.
         on_epoch: Called with the row of each epoch, those of the warm start first.
 
     Returns:
-        The trained model, as it was written.
+        The record, as it was written.
+
+    Raises:
+        ModelError: The network cannot be trained as asked.
+        ArtifactError: The data or the initial model are missing or damaged.
     """
-    settings = params.experiments[experiment]
-    runtime.prepare(settings.training.seed, settings.training.precision)
-    folder = layout.models(experiment)
-    lesson = Lesson.of(params, experiment)
-    rows = history.read(folder / layout.INITIAL_HISTORY)
+    initial.prepare(settings)
+    before = model.read_lineage(settings.experiment, "warm_start")
+    rows = model.read_history(before, "warm_start")
+    lesson = Lesson.of(settings)
     for row in rows:
         on_epoch(row)
 
     def tell(row: Row) -> None:
-        history.say(row)
+        phases.say(row)
         on_epoch(row)
 
-    with strategies.scope(settings.training), unfinished(params, experiment, "fine_tune") as path:
-        model = keras.models.load_model(folder / layout.INITIAL_MODEL, compile=False)
+    with (
+        strategies.scope(lesson.training),
+        record.unfinished(Path("fine_tune") / settings.experiment, made) as place,
+    ):
+        network = keras_file.load(model.verified(before, "warm_start"))
         rows += phases.run(
-            model,
-            params.phase(experiment, "fine_tune"),
+            network,
+            settings.phase,
             lesson,
             name="fine_tune",
             first_epoch=len(rows),
-            checkpoint=Checkpoint(path),
+            checkpoint=Checkpoint(place.with_suffix(".npz")),
             on_epoch=tell,
         )
-        keras_file.save(model, folder / layout.MODEL)
-        history.write(rows, folder / layout.HISTORY)
-        write_json(folder / layout.LINEAGE, {**record, "model_sha256": sha256_file(folder / layout.MODEL)})
-    return model
+        at = model.files(settings.experiment)
+        keras_file.save(network, at.model)
+        history.write(rows, at.history)
+        return model.write_lineage(settings.experiment, "fine_tune", made)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from keras import layers
 
-from glassbox.errors import ModelError
+from glassbox.learning.errors import ModelError
 from glassbox.learning.network import backbone_layers
-from glassbox.params import AllButLastLayers, FirstLayers
+from glassbox.params.experiments import AllButLastLayers, FirstLayers
 
 if TYPE_CHECKING:
     import keras
 
-    from glassbox.params import Freeze
+    from glassbox.params.experiments import Freeze
 
 
 def freeze(model: keras.Model, what: Freeze) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassbox.files import atomic
+from glassbox.learning.errors import ModelError
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +39,24 @@ def save(model: keras.Model, path: Path) -> None:
             entry = zipfile.ZipInfo(name, _DATE)
             entry.create_system, entry.external_attr = 3, 0o644 << 16
             archive.writestr(entry, content)
+
+
+def load(path: Path) -> keras.Model:
+    """A model from a file that `save` wrote, without its optimiser.
+
+    Raises:
+        ModelError: Keras cannot read it, be it of another version of Keras or with code in it.
+    """
+    import keras
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # noqa: BLE001 (Keras lets through whatever its layers and h5py raise)
+        raise ModelError(
+            f"{path} cannot be loaded: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}",
+            f"a model that Keras {keras.__version__} reads",
+            "run `uv sync`, or train it anew",
+        ) from None
 
 
 def _normalised(value: Any, ids: dict[int, int]) -> Any:

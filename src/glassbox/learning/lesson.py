@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glassbox import layout
-from glassbox.errors import ModelError
-from glassbox.learning.batches import Fold, read_split
-from glassbox.shards.read import Images
+from glassbox.artifacts import split
+from glassbox.artifacts.shards import Images
+from glassbox.keyed import Purpose, ranks
+from glassbox.learning.batches import Fold
+from glassbox.learning.errors import ModelError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
-    from glassbox.params import Augmentation, Params, Task, Training
-
-#: Tells the draw of the images to train on from every other draw from the experiment's seed.
-_IMAGES = 3
+    from glassbox.artifacts.recipe import PhaseRecipe
+    from glassbox.params.base import Task
+    from glassbox.params.experiments import Augmentation, Training
 
 
 @dataclass(frozen=True)
@@ -40,20 +41,20 @@ class Lesson:
     training: Training
 
     @classmethod
-    def of(cls, params: Params, experiment: str) -> Lesson:
+    def of(cls, recipe: PhaseRecipe) -> Lesson:
         """The lesson of an experiment, from its shards and its split.
 
         Raises:
             ModelError: More images are to be trained on than the training fold has.
+            ArtifactError: A fold or the shards are missing or damaged, or do not belong together.
         """
-        settings = params.experiments[experiment]
-        images, split = Images(layout.shards(settings.dataset)), read_split(settings.split)
+        images, place = Images(recipe.dataset), f"experiments.{recipe.experiment}.training"
         return cls(
-            params.splits[settings.split].labels.task,
-            _drawn(Fold.of(images, split, "train"), settings.training, f"experiments.{experiment}.training"),
-            Fold.of(images, split, "validation"),
-            settings.augmentation,
-            settings.training,
+            recipe.task,
+            Fold.of(images, _drawn(split.read(recipe.split, "train"), recipe.training, place)),
+            Fold.of(images, split.shown(recipe.split, "validation")),
+            recipe.augmentation,
+            recipe.training,
         )
 
     @property
@@ -82,18 +83,17 @@ class Lesson:
         return np.asarray(shown.sum() / (len(shown) * shown), np.float32)
 
 
-def _drawn(fold: Fold, training: Training, place: str) -> Fold:
-    """`training.images` of a fold, in its order; of two numbers the smaller draws some of the larger's images."""
+def _drawn(rows: pd.DataFrame, training: Training, place: str) -> pd.DataFrame:
+    """`training.images` rows of a fold, in its order; a smaller number draws some of a larger one's images."""
     if training.images is None:
-        return fold
+        return rows
     # `balance: smallest` shows some images in no epoch.
-    shown = np.flatnonzero(fold.draws)
+    shown = rows[rows["draws"] > 0]
     if training.images > len(shown):
         raise ModelError(
             f"{place}.images is {training.images:,}; the training fold has {len(shown):,}",
             "no more images than there are",
             f"lower {place}.images, set it to null for all of them, or let the split sample more",
         )
-    drawn = np.random.default_rng((training.seed, _IMAGES)).permutation(shown)[: training.images]
-    drawn.sort()
-    return replace(fold, positions=fold.positions[drawn], labels=fold.labels[drawn], draws=fold.draws[drawn])
+    # By a hash of each id, so that an image more or less in the fold changes one of those that are drawn.
+    return shown[ranks(shown["image_id"].tolist(), Purpose.TRAINING, training.seed) < training.images]

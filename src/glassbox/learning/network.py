@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import keras
 from keras import layers, ops
 
-from glassbox.errors import ModelError
 from glassbox.learning import backbones
+from glassbox.learning.errors import ModelError
 
 if TYPE_CHECKING:
-    from glassbox.params import Model, Task
+    from glassbox.params.base import Task
+    from glassbox.params.experiments import Model
 
 # Layers before and after the backbone are told from its own by these.
 _BEFORE, _AFTER = "pixels_", "head_"

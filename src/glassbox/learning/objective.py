@@ -14,9 +14,9 @@ from glassbox.learning.inference import infer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from glassbox.learning.history import Row
+    from glassbox.artifacts.history import Row
     from glassbox.learning.lesson import Lesson
-    from glassbox.params import Task
+    from glassbox.params.base import Task
 
 
 def minimised(task: Task) -> str:

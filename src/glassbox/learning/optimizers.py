@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import keras
 
 if TYPE_CHECKING:
-    from glassbox.params import Optimizer
+    from glassbox.params.experiments import Optimizer
 
 
 def optimizer(settings: Optimizer, steps: int) -> keras.optimizers.Optimizer:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glassbox.errors import ModelError
 from glassbox.files import sha256_file
 from glassbox.learning import backbones, weights
+from glassbox.learning.errors import ModelError
 from glassbox.learning.pretraining import pretrain
-from glassbox.params import FileWeights, ImagenetWeights, PretrainingWeights
+from glassbox.params.weights import FileWeights, ImagenetWeights, PretrainingWeights
 
 if TYPE_CHECKING:
     import keras

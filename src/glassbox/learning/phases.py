@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from glassbox.errors import ModelError
 from glassbox.learning import batches, objective, strategies
+from glassbox.learning.errors import ModelError
 from glassbox.learning.freezing import freeze
 from glassbox.learning.optimizers import optimizer
 from glassbox.learning.stopping import Stopping
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from glassbox.artifacts.history import Row
     from glassbox.learning.batches import Batch
     from glassbox.learning.checkpoint import Checkpoint
-    from glassbox.learning.history import Row
     from glassbox.learning.lesson import Lesson
-    from glassbox.params import Phase, PhaseName
+    from glassbox.params.experiments import Phase, PhaseName
 
 _DECIMALS = 6
 
@@ -122,6 +122,12 @@ def _refuse_no_number(loss: float, place: str, phase: str) -> None:
             "a finite loss",
             f"lower {phase}.optimizer.learning_rate, or use precision: float32",
         )
+
+
+def say(row: Row) -> None:
+    """Prints a row as one line."""
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in row.items() if isinstance(value, float))
+    print(f"{row['phase']} epoch {row['epoch']}: {figures}", flush=True)
 
 
 def _rounded(value: float | int | str) -> float | int | str:

@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import keras
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from glassbox import layout
-from glassbox.files import atomic
-from glassbox.learning import augment, runtime
-from glassbox.learning.batches import Fold, read_split, rows_of
+from glassbox.artifacts import model, predictions, recipe, split
+from glassbox.artifacts.recipe import PredictRecipe
+from glassbox.artifacts.shards import Images
+from glassbox.learning import augment, keras_file, runtime
+from glassbox.learning.batches import Fold
 from glassbox.learning.inference import infer
-from glassbox.shards.read import Images
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
-    from glassbox.params import Params
 
 #: Tells the draw of the augmented test set from every draw of training.
 _TEST = 2
 
 
-def predict(params: Params, experiment: str) -> None:
-    """Writes `layout.predictions(experiment)`: one Parquet file a variant, one row an image of the test fold.
+def predict(experiment: str) -> None:
+    """Writes the predictions of an experiment: one file a variant, one row an image of the test fold.
 
     The augmented variant varies each image once, drawn from the experiment's seed and its ranges. Rows
     keep the split's order, so a prediction can never be compared with another image's label.
+
+    Raises:
+        ArtifactError: The recipe, the model or the data are missing or damaged.
     """
-    settings = params.experiments[experiment]
-    runtime.prepare(settings.training.seed, settings.training.precision)
-    model = keras.models.load_model(layout.models(experiment) / layout.MODEL, compile=False)
-    split = read_split(settings.split)
-    fold = Fold.of(Images(layout.shards(settings.dataset)), split, "test")
-    variations = augment.draw(settings.augmentation, len(fold), (settings.training.seed, _TEST))
-    with atomic(layout.predictions(experiment)) as folder:
-        folder.mkdir()
-        for variant, drawn in zip(layout.VARIANTS, (None, variations), strict=True):
-            table = _table(rows_of(split, "test"), infer(model, fold, drawn))
-            pq.write_table(table, folder / f"{variant}.parquet")
-
-
-def _table(test: pd.DataFrame, probabilities: NDArray[np.float32]) -> pa.Table:
-    labels = [column for column in test if column.startswith(layout.LABEL)]
-    names = [column.removeprefix(layout.LABEL) for column in labels]
-    columns = {
-        "image_id": pa.array(test["image_id"], pa.string()),
-        "patient_id": pa.array(test["patient_id"], pa.string()),
-    }
-    columns |= {column: pa.array(test[column].to_numpy(), pa.uint8()) for column in labels}
-    columns |= {
-        layout.PROBABILITY + name: pa.array(probability, pa.float32())
-        for name, probability in zip(names, probabilities.T, strict=True)
-    }
-    return pa.table(columns)
+    settings = recipe.read(experiment, "predict", PredictRecipe)
+    training = settings.training
+    runtime.prepare(training.seed, training.precision, training.threads)
+    lineage = model.read_lineage(experiment)
+    network = keras_file.load(model.verified(lineage))
+    test = split.shown(settings.split, "test")
+    fold = Fold.of(Images(settings.dataset), test)
+    variations = augment.draw(settings.augmentation, len(fold), (training.seed, _TEST))
+    found = {"test_clean": infer(network, fold), "test_augmented": infer(network, fold, variations)}
+    predictions.write(experiment, test, found, lineage.model_sha256)

@@ -9,16 +9,16 @@ import keras
 import numpy as np
 from keras import layers
 
-from glassbox.errors import ModelError
 from glassbox.learning import backbones, network, runtime
+from glassbox.learning.errors import ModelError
 from glassbox.learning.optimizers import optimizer
-from glassbox.params import Model, Optimizer
+from glassbox.params.experiments import Model, Optimizer
 from glassbox.sources import films as generated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from glassbox.params import PretrainingWeights
+    from glassbox.params.weights import PretrainingWeights
 
 
 def pretrain(settings: PretrainingWeights) -> keras.Model:
@@ -26,7 +26,7 @@ def pretrain(settings: PretrainingWeights) -> keras.Model:
 
     The films are drawn, used and forgotten; nothing of them reaches a split.
     """
-    runtime.prepare(settings.seed, "float32")
+    runtime.prepare(settings.seed, "float32", settings.threads)
     images, targets = _films(settings)
     if len(images) < settings.batch_size:
         raise ModelError(

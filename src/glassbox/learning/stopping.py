@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from glassbox.params import EarlyStopping
+    from glassbox.params.experiments import EarlyStopping
 
 
 @dataclass

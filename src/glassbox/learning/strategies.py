@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from glassbox.errors import ModelError
+from glassbox.learning.errors import ModelError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
-    from glassbox.params import Training
+    from glassbox.params.experiments import Training
 
 
 def scope(training: Training) -> AbstractContextManager[Any]:

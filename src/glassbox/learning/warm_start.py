@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from glassbox import layout
-from glassbox.learning import history, initial, keras_file, phases, record, strategies
+from glassbox.artifacts import history, model, recipe
+from glassbox.learning import initial, keras_file, phases, record, strategies
 from glassbox.learning.checkpoint import Checkpoint
 from glassbox.learning.lesson import Lesson
 
-if TYPE_CHECKING:
-    from glassbox.params import Params
 
-
-def warm_start(params: Params, experiment: str) -> None:
-    """Builds the initial model, trains it as `warm_start` says, and writes it with its history.
+def warm_start(experiment: str) -> None:
+    """Builds the initial model, trains it as `warm_start` says, and writes it with its history and their record.
 
     Raises:
         ModelError: The network cannot be built or trained as asked.
+        ArtifactError: The recipe, the data or the weights are missing or damaged.
     """
-    lesson = Lesson.of(params, experiment)
-    with strategies.scope(lesson.training), record.unfinished(params, experiment, "warm_start") as path:
-        model = initial.build(params, experiment, lesson)
+    settings = recipe.phase(experiment, "warm_start")
+    initial.prepare(settings)
+    made = record.origin(settings, "warm_start")
+    lesson = Lesson.of(settings)
+    with (
+        strategies.scope(lesson.training),
+        record.unfinished(Path("warm_start") / experiment, made) as place,
+    ):
+        network = initial.build(settings, lesson)
         rows = phases.run(
-            model,
-            params.phase(experiment, "warm_start"),
+            network,
+            settings.phase,
             lesson,
             name="warm_start",
             first_epoch=0,
-            checkpoint=Checkpoint(path),
-            on_epoch=history.say,
+            checkpoint=Checkpoint(place.with_suffix(".npz")),
+            on_epoch=phases.say,
         )
-        folder = layout.models(experiment)
-        keras_file.save(model, folder / layout.INITIAL_MODEL)
-        history.write(rows, folder / layout.INITIAL_HISTORY)
+        at = model.files(experiment, "warm_start")
+        keras_file.save(network, at.model)
+        history.write(rows, at.history)
+        model.write_lineage(experiment, "warm_start", made)

@@ -1,4 +1,4 @@
-"""Initial weights as data: a folder with a Keras weights file of the backbone, or a marker that there are none."""
+"""The weights of a backbone from a file, into a backbone by itself or within a network."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import h5py
 
-from glassbox import layout
-from glassbox.errors import ModelError
 from glassbox.learning import backbones
+from glassbox.learning.errors import ModelError
 from glassbox.learning.network import backbone_layers
 
 if TYPE_CHECKING:
@@ -16,18 +15,17 @@ if TYPE_CHECKING:
 
     import keras
 
-    from glassbox.params import Backbone, Model
+    from glassbox.params.base import Backbone
+    from glassbox.params.experiments import Model
 
 
 #: What a backbone's weights come with.
 _TOP = {True: "with ImageNet's classification layers", False: "without its head"}
 
 
-def load_into(model: keras.Model, settings: Model, folder: Path) -> None:
-    """Gives the backbone of a flat model the weights in `folder`; leaves it as it is where they are `none`."""
-    if (folder / layout.NO_WEIGHTS).exists():
-        return
-    trained = load(settings.backbone, folder / layout.WEIGHTS, str(folder), top=settings.top)
+def load_into(model: keras.Model, settings: Model, path: Path) -> None:
+    """Gives the backbone of a flat model the weights of a file."""
+    trained = load(settings.backbone, path, str(path.parent), top=settings.top)
     copy(trained, model)
 
 

@@ -1,27 +1,23 @@
-"""`params.yaml` as a whole: parsed once, every name in it checked, before any work starts."""
+"""`params.yaml` as a whole, every name in it checked before any work starts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Self
 
-import pydantic
-import yaml
 from pydantic import Field, model_validator
 
-from glassbox import layout
-from glassbox.errors import ParamsError
 from glassbox.params.base import Frozen, Key
-from glassbox.params.data import Dataset, Split
-from glassbox.params.experiments import AllButLastLayers, Experiment, Phase
-from glassbox.params.grids import NO_CHOICE, Grid, Row
+from glassbox.params.datasets import Dataset
+from glassbox.params.experiments import NO_CHOICE, PHASES, Experiment, Phase
+from glassbox.params.grids import Grid, Row
+from glassbox.params.read import parse, values
 from glassbox.params.sources import AnySource
+from glassbox.params.splits import Split
 from glassbox.params.weights import NoWeights, Weights
+from glassbox.paths import DATA, PARAMS
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-PhaseName = Literal["warm_start", "fine_tune"]
-PHASES: tuple[PhaseName, ...] = ("warm_start", "fine_tune")
+#: Folders of `metrics/` that hold no experiment.
+METRICS_OF_DATA = ("sources", "catalogs", "splits", "grids")
 
 
 class Params(Frozen):
@@ -44,13 +40,10 @@ class Params(Frozen):
             _exists(f"splits.{key}.dataset", split.dataset, self.datasets)
             _one_source(f"splits.{key}", split.dataset, self.datasets[split.dataset].source, split.source)
         for key, experiment in self.experiments.items():
-            _exists(f"experiments.{key}.dataset", experiment.dataset, self.datasets)
             _exists(f"experiments.{key}.split", experiment.split, self.splits)
             _exists(f"experiments.{key}.weights", experiment.weights, self.weights)
-            if key in layout.METRICS_OF_DATA:
+            if key in METRICS_OF_DATA:
                 raise ValueError(f"experiments.{key}: the name is taken by a folder of metrics/")
-            source = self.datasets[experiment.dataset].source
-            _one_source(f"experiments.{key}", experiment.dataset, source, self.splits[experiment.split].source)
             _fitting_weights(key, experiment, self.weights[experiment.weights])
             _fitting_loss(key, experiment, self.splits[experiment.split])
             _known_choice(key, experiment, self.grids)
@@ -67,46 +60,11 @@ class Params(Frozen):
             rows = {name: row for name, row in self.rows.items() if row.grid == key}
             for name, row in rows.items():
                 _same(f"rows.{name}.experiment", row.experiment, grid.experiment, f"grids.{key}")
-                for field in ("dataset", "split", "weights"):
+                for field in ("split", "weights"):
                     found, wanted = getattr(row, field), getattr(experiment, field)
                     _same(f"rows.{name}.{field}", found, wanted, f"experiments.{grid.experiment}")
             _fitting_rows(key, grid, list(rows.values()))
         return self
-
-    def with_cell(self, experiment: str, images: int, all_but_last: int) -> Params:
-        """These parameters, but for one cell of a grid: an experiment's images and the layers it freezes."""
-        settings = self.experiments[experiment]
-        changed = settings.model_copy(
-            update={
-                "training": settings.training.model_copy(update={"images": images}),
-                "fine_tune": settings.fine_tune.model_copy(
-                    update={"freeze": AllButLastLayers(all_but_last=all_but_last)}
-                ),
-            }
-        )
-        return self.model_copy(update={"experiments": {**self.experiments, experiment: changed}})
-
-    def phase(self, experiment: str, name: PhaseName) -> Phase:
-        """A phase as it runs: from random weights a frozen backbone would teach its head nothing, so none is."""
-        phase: Phase = getattr(self.experiments[experiment], name)
-        return phase.model_copy(update={"freeze": "nothing"}) if self._thawed(experiment, name) else phase
-
-    def departures(self, experiment: str) -> list[str]:
-        """Where an experiment as it runs differs from its source, one sentence each."""
-        thawed = [name.replace("_", "-") for name in PHASES if self._thawed(experiment, name)]
-        return [
-            *self.experiments[experiment].departures,
-            *(
-                f"Weights are random, so nothing is frozen in the {name}: a frozen random backbone learns nothing."
-                for name in thawed
-            ),
-        ]
-
-    def _thawed(self, experiment: str, name: PhaseName) -> bool:
-        settings = self.experiments[experiment]
-        phase: Phase = getattr(settings, name)
-        random = isinstance(self.weights[settings.weights], NoWeights)
-        return random and phase.epochs > 0 and phase.freeze != "nothing"
 
 
 def _exists(place: str, name: str, among: dict[str, Any]) -> None:
@@ -153,7 +111,7 @@ def _fitting_loss(key: str, experiment: Experiment, split: Split) -> None:
 
 def _known_choice(key: str, experiment: Experiment, grids: dict[str, Grid]) -> None:
     file, rank = experiment.choice.file, experiment.choice.rank
-    written = {layout.choices(grid).as_posix(): grid for grid in grids}
+    written = {(DATA / "choices" / f"{grid}.json").as_posix(): grid for grid in grids}
     _exists(f"experiments.{key}.choice.file", file.as_posix(), {NO_CHOICE.as_posix(): None, **written})
     if file != NO_CHOICE and rank > grids[file.stem].choices:
         raise ValueError(
@@ -188,80 +146,20 @@ def _one_source(place: str, dataset: str, found: str, wanted: str) -> None:
         raise ValueError(f"{place}: dataset {dataset!r} is of source {found!r}, the split of {wanted!r}")
 
 
-def load(path: Path) -> Params:
-    """Reads and checks a params file.
+def load() -> Params:
+    """All of params.yaml.
 
     Raises:
         ParamsError: The file is missing, is no YAML mapping, or holds a wrong value; every wrong place is named.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ParamsError(
-            f"{path} is not there",
-            "the composed parameters in the project's root",
-            "run `glassbox use demo`",
-        ) from None
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ParamsError(
-            f"{path} is no YAML: {error}", "a YAML mapping", "mend it, or run `glassbox use demo`"
-        ) from None
-    return parse(values, str(path))
+    return checked(values(), str(PARAMS))
 
 
-def parse(values: Any, place: str) -> Params:
-    """Checks composed parameters; `place` names them in messages."""
-    try:
-        return Params.model_validate(values)
-    except pydantic.ValidationError as error:
-        raise ParamsError(
-            "\n  ".join(f"{place}: {_describe(detail, values)}" for detail in error.errors()),
-            "parameters as src/glassbox/params/ describes them",
-            "mend the named places, or compose the file anew with `glassbox use PROFILE`",
-        ) from None
+def checked(found: Any, place: str) -> Params:
+    """Composed parameters as a whole; `place` names them in messages.
 
-
-def _describe(detail: Any, values: Any) -> str:
-    where = _where(detail, values)
-    message = detail["msg"].removeprefix("Value error, ")
-    if detail["type"] == "extra_forbidden":
-        return f"{where}unknown key; allowed here: {', '.join(_allowed(detail['loc'][:-1]))}"
-    if detail["type"] == "missing":
-        return f"{where}missing"
-    if detail["type"] == "value_error" and isinstance(detail["input"], dict):
-        return f"{where}{message}"
-    return f"{where}found {detail['input']!r}: {message}"
-
-
-def _where(detail: Any, values: Any) -> str:
-    """The place as it stands in the file: pydantic's has the branches of unions between the keys."""
-    parts = []
-    for part in detail["loc"]:
-        if (isinstance(values, dict) and part in values) or (isinstance(values, list) and isinstance(part, int)):
-            values = values[part]
-            parts.append(str(part))
-    if detail["type"] == "missing":
-        parts.append(str(detail["loc"][-1]))
-    return f"{'.'.join(parts)}: " if parts else ""
-
-
-def _allowed(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys of the block at `loc`, in which pydantic names the branch of a union between the keys."""
-    schema = Params.model_json_schema()
-    block: Any = schema
-    for part in loc:
-        if part in block.get("properties", {}):
-            block = block["properties"][part]
-        elif "discriminator" in block:
-            block = {"$ref": block["discriminator"]["mapping"][part]}
-        elif "anyOf" in block:
-            block = {"$ref": f"#/$defs/{part}"}
-        else:
-            (block,) = block["patternProperties"].values()
-        if {"type": "null"} in block.get("anyOf", []):
-            block = next(branch for branch in block["anyOf"] if branch != {"type": "null"})
-        if "$ref" in block:
-            block = schema["$defs"][block["$ref"].rpartition("/")[2]]
-    return list(block["properties"])
+    Raises:
+        ParamsError: A value is wrong, or a name is of nothing; every wrong place is named.
+    """
+    params: Params = parse(found, Params, place)
+    return params

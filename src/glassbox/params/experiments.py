@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from glassbox.params.base import Backbone, Frozen, Key, Precision, Share
-from glassbox.params.grids import Choice
+
+PhaseName = Literal["warm_start", "fine_tune"]
+PHASES: tuple[PhaseName, ...] = ("warm_start", "fine_tune")
+#: Holds no cells, so that nothing is chosen: DVC cannot let a stage depend on a file in one experiment and on
+#: none in another.
+NO_CHOICE = Path("conf/choice/none.json")
 
 
 class Model(Frozen):
@@ -74,6 +80,9 @@ class Training(Frozen):
 
     seed: NonNegativeInt
     batch_size: PositiveInt
+    #: Threads that a step is computed on. Another number adds in another order and gives another model, so it does
+    #: not follow the machine's cores.
+    threads: PositiveInt = 2
     #: Train on so many images of the training fold, drawn by the seed, or null for all.
     images: PositiveInt | None = None
     precision: Precision = "float32"
@@ -162,13 +171,22 @@ class Published(Frozen):
     scores: dict[Literal["test_clean", "test_augmented"], dict[str, float]] = Field(default={})
 
 
+class Choice(Frozen):
+    """The cell of a grid whose images and frozen layers an experiment is trained with, in place of its own."""
+
+    #: What the choose stage of a grid writes, or `NO_CHOICE`.
+    file: Path = NO_CHOICE
+    #: Which of the file's cells: 1 is the best.
+    rank: PositiveInt = 1
+
+
 class Experiment(Frozen):
     """One published system, or a variant of one."""
 
     title: str
     #: Where the recipe differs from its source and why, one sentence each.
     departures: tuple[str, ...] = ()
-    dataset: Key
+    #: Its dataset is the split's.
     split: Key
     weights: Key
     model: Model

@@ -5,9 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
-from glassbox.params.base import Frozen, Layout, Sha256, Share
+from glassbox.code import cohorts
+from glassbox.params.base import Frozen, Sha256, Share
+
+#: One module a cohort, beside modules that are none.
+_COHORTS = Path(__file__).parents[1] / "cohorts"
+
+
+def _is_a_cohort(layout: str) -> str:
+    known = cohorts.names(_COHORTS)
+    if layout not in known:
+        raise ValueError(
+            f"no file of src/glassbox/cohorts/ with VOCABULARY and tables; there are: {', '.join(known)}"
+        )
+    return layout
+
+
+#: Name of the module of `glassbox.cohorts` that reads the archive's tables.
+Layout = Annotated[str, AfterValidator(_is_a_cohort)]
 
 
 class Source(Frozen):

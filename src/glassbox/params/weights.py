@@ -51,6 +51,8 @@ class PretrainingWeights(Frozen):
     batch_size: PositiveInt
     learning_rate: PositiveFloat
     seed: NonNegativeInt
+    #: As `Training.threads`.
+    threads: PositiveInt = 2
 
 
 Weights = Annotated[NoWeights | ImagenetWeights | FileWeights | PretrainingWeights, Field(discriminator="kind")]

@@ -4,44 +4,48 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from typing import TYPE_CHECKING
 
-from glassbox import layout
-from glassbox.errors import ReportError
+from glassbox.artifacts import cells
+from glassbox.artifacts.scores import VARIANTS
+from glassbox.assessment.errors import ReportError
 from glassbox.files import write_text
-from glassbox.report import grids, page
+from glassbox.paths import METRICS, PARAMS, REPORTS
+from glassbox.report import machines, page
 from glassbox.report.results import Result
 from glassbox.report.strays import strays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glassbox.params import Params
+    from glassbox.params.document import Params
 
 
-def compare(params: Params, _key: str) -> None:
+def compare(params: Params) -> None:
     """Writes `reports/comparison.csv` and `reports/comparison.html`, experiments in the order of params.yaml.
 
-    Args:
-        params: All parameters.
-        _key: Empty: there is one comparison.
+    Where models were trained on another kind of machine than the ones that were committed, it says so.
 
     Raises:
-        ReportError: An experiment has no whole results, or `metrics/` holds what no parameter names.
+        ArtifactError: An experiment has no whole results.
+        ReportError: `metrics/` holds what no parameter names, or there is no experiment.
     """
     if found := strays(params):
         raise ReportError(
-            f"{', '.join(map(str, found))}: no entry of {layout.PARAMS} has such results",
+            f"{', '.join(map(str, found))}: no entry of {PARAMS} has such results",
             f"only results of the experiments, sources, splits and grids of profile {params.profile}",
-            f"`git rm -r {' '.join(map(str, found))}` or move it out of {layout.METRICS}/, then `dvc repro`",
+            f"`git rm -r {' '.join(map(str, found))}` or move it out of {METRICS}/, then `dvc repro`",
         )
-    params = grids.chosen(params)
-    results = [Result.read(params, experiment) for experiment in params.experiments]
+    results = [Result.read(experiment) for experiment in params.experiments]
     if not results:
-        raise ReportError(f"{layout.PARAMS} has no experiment", "one at least", "run `glassbox use demo`")
-    table, html = csv_text(results), page.html(params, results)
-    write_text(layout.REPORTS / "comparison.csv", table)
-    write_text(layout.REPORTS / "comparison.html", html)
+        raise ReportError(f"{PARAMS} has no experiment", "one at least", "run `glassbox use demo`")
+    heat_maps = {grid: cells.heat_map(grid) for grid in params.grids}
+    table, html = csv_text(results), page.html(params.profile, results, heat_maps)
+    write_text(REPORTS / "comparison.csv", table)
+    write_text(REPORTS / "comparison.html", html)
+    if said := machines.changed(results):
+        print(said, file=sys.stderr)
 
 
 def csv_text(results: Sequence[Result]) -> str:
@@ -53,7 +57,7 @@ def csv_text(results: Sequence[Result]) -> str:
     cells = {
         (result.key, variant, name): result.number(variant, name)
         for result in results
-        for variant in layout.VARIANTS
+        for variant in VARIANTS
         for name in names
     }
     published = {name for (_, _, name), number in cells.items() if number.published is not None}
@@ -62,9 +66,15 @@ def csv_text(results: Sequence[Result]) -> str:
     header = [column for name in names for column in (name, f"{name}_published")[: 1 + (name in published)]]
     writer.writerow(["experiment", "title", "dataset", "split", "variant", *header, "published_source"])
     for result in results:
-        experiment = result.experiment
-        for variant in layout.VARIANTS:
-            row: list[object] = [result.key, experiment.title, experiment.dataset, experiment.split, variant]
+        experiment = result.settings
+        for variant in VARIANTS:
+            row: list[object] = [
+                result.key,
+                experiment.title,
+                result.resolved.split.dataset,
+                experiment.split,
+                variant,
+            ]
             for name in names:
                 number = cells[result.key, variant, name]
                 row += [number.measured, number.published] if name in published else [number.measured]

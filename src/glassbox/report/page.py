@@ -5,21 +5,18 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import jinja2
 
-from glassbox import layout
+from glassbox.artifacts.scores import VARIANTS, ClassScores
 from glassbox.assessment.figures import VARIANT_COLOURS, VARIANT_NAMES
-from glassbox.assessment.scores import ClassScores
-from glassbox.params import PhantomSource
-from glassbox.report import grids, settings
+from glassbox.params.sources import PhantomSource
+from glassbox.report import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glassbox.params import Params
     from glassbox.report.results import Number, Result
 
 #: The metrics of the overview and of every row group of the results, and how they are called.
@@ -55,7 +52,7 @@ class Row:
     @property
     def difference(self) -> float | None:
         """Augmented minus clean; None where either was not measured."""
-        clean, augmented = (self.numbers[variant].measured for variant in layout.VARIANTS)
+        clean, augmented = (self.numbers[variant].measured for variant in VARIANTS)
         return None if clean is None or augmented is None else augmented - clean
 
 
@@ -80,12 +77,13 @@ class Axis:
         return f"{100 * (value - self.low) / (self.high - self.low):.2f}%"
 
 
-def html(params: Params, results: Sequence[Result]) -> str:
+def html(profile: str, results: Sequence[Result], heat_maps: dict[str, bytes]) -> str:
     """The page as one text: styles and figures inside, no script, no request, no clock, no path.
 
     Args:
-        params: All parameters.
+        profile: The profile's name.
         results: One an experiment, in the order of the page; one at least.
+        heat_maps: Grid -> its PNG file.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("glassbox.report", "."),
@@ -98,28 +96,28 @@ def html(params: Params, results: Sequence[Result]) -> str:
     environment.filters["score"] = _score
     environment.filters["signed"] = _signed
     return environment.get_template("comparison.html.jinja").render(
-        profile=params.profile,
+        profile=profile,
         results=results,
         variants=VARIANT_NAMES,
         colours=VARIANT_COLOURS,
         axes=[_axis(metric, results) for metric in ("roc_auc", "accuracy")],
         rows={result.key: _rows(result) for result in results},
-        groups=settings.groups(params, results),
-        grids=grids.heat_maps(params),
-        generated=[result.key for result in results if _generated(params, result)],
-        caption=partial(_caption, params),
+        groups=settings.groups(results),
+        grids=heat_maps,
+        generated=[result.key for result in results if isinstance(result.resolved.source, PhantomSource)],
+        caption=_caption,
         embedded=_embedded,
     )
 
 
 def _rows(result: Result) -> list[Row]:
     """The headline metrics, then whatever else the source reports."""
-    reported = [name for variant in result.experiment.published.scores.values() for name in variant]
+    reported = [name for variant in result.settings.published.scores.values() for name in variant]
     return [
         Row(
             _title(name),
             name in DIFFERENCES,
-            {variant: result.number(variant, name) for variant in layout.VARIANTS},
+            {variant: result.number(variant, name) for variant in VARIANTS},
         )
         for name in dict.fromkeys([*HEADLINES, *reported])
     ]
@@ -133,15 +131,15 @@ def _title(name: str) -> str:
     return HEADLINES.get(name, name.replace("_", " ").capitalize())
 
 
-def _caption(params: Params, result: Result, figure: str) -> str:
+def _caption(result: Result, figure: str) -> str:
     """What a figure of an experiment shows: of independent classes there is no one matrix."""
-    many = params.splits[result.experiment.split].labels.task == "multi_label"
+    many = result.resolved.split.labels.task == "multi_label"
     return CAPTIONS["bars" if many and figure == "confusion" else figure]
 
 
 def _axis(metric: str, results: Sequence[Result]) -> Axis:
     """An axis, in steps of 0.05, that holds every interval, published figure and baseline of a metric."""
-    numbers = [result.number(variant, metric) for result in results for variant in layout.VARIANTS]
+    numbers = [result.number(variant, metric) for result in results for variant in VARIANTS]
     values = [
         value
         for number in numbers
@@ -154,11 +152,6 @@ def _axis(metric: str, results: Sequence[Result]) -> Axis:
     low = math.floor(20 * min(*values, 0.5) - 0.5) / 20
     high = math.ceil(20 * max(*values, 0.5) + 0.5) / 20
     return Axis(HEADLINES[metric], metric, max(low, 0.0), min(high, 1.0))
-
-
-def _generated(params: Params, result: Result) -> bool:
-    """Whether an experiment saw generated films."""
-    return isinstance(params.sources[params.datasets[result.experiment.dataset].source], PhantomSource)
 
 
 def _embedded(png: bytes) -> str:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from glassbox import layout
-from glassbox.assessment import scores
-from glassbox.errors import ReportError
-from glassbox.report import leaks
+from glassbox.artifacts import evaluation, experiment, leaks, machine, scores
+from glassbox.artifacts.scores import VARIANTS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from glassbox.params import Experiment, Params
+    from glassbox.artifacts.experiment import Resolved
+    from glassbox.artifacts.leaks import Leak
+    from glassbox.artifacts.scores import Scores
+    from glassbox.params.experiments import Experiment
 
 #: The figures that `evaluate` draws, in the order of the page.
 FIGURES = ("roc", "confusion", "curves")
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -41,50 +41,59 @@ class Number:
 
 @dataclass(frozen=True)
 class Result:
-    """One experiment of params.yaml with what `evaluate` wrote about it."""
+    """One experiment with what `evaluate` wrote about it."""
 
-    key: str
-    experiment: Experiment
-    scores: scores.Scores
+    #: The experiment as it ran.
+    resolved: Resolved
+    scores: Scores
     #: Name of each of `FIGURES` -> the bytes of its PNG file.
     figures: dict[str, bytes]
     #: What the folds of its split share, one phrase a pair of folds; empty for a clean split.
     shared: list[str]
-    #: Where it differs, as it runs, from its source: one sentence each.
-    departures: list[str]
+    #: The kind of machine that its model was trained on.
+    machine: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The experiment's."""
+        return self.resolved.key
+
+    @property
+    def settings(self) -> Experiment:
+        """The experiment's block as it ran."""
+        return self.resolved.settings
 
     @property
     def many(self) -> bool:
         """Whether its figures show many classes, and need the room."""
-        return len(self.scores[layout.VARIANTS[0]].classes) > 2
+        return len(self.scores[VARIANTS[0]].classes) > 2
 
     @classmethod
-    def read(cls, params: Params, key: str) -> Self:
-        """Reads `metrics/<key>/`, and what the folds of its split share.
+    def read(cls, key: str) -> Self:
+        """Reads the recipe and the measured files of an experiment, and what the folds of its split share.
 
         Raises:
-            ReportError: The scores, a figure or the counts of the split are missing or broken.
+            ArtifactError: Some of it is missing or damaged.
         """
-        folder, experiment = layout.metrics(key), params.experiments[key]
+        resolved = experiment.resolved(key)
         return cls(
-            key=key,
-            experiment=experiment,
-            scores=scores.read(folder / "scores.json"),
-            figures={name: png(folder / f"{name}.png") for name in FIGURES},
-            shared=leaks.shared(leaks.read(experiment.split)),
-            departures=params.departures(key),
+            resolved=resolved,
+            scores=scores.read(key),
+            figures={name: evaluation.content(key, f"{name}.png") for name in FIGURES},
+            shared=shared(leaks.read(resolved.settings.split)),
+            machine=machine.read(key),
         )
 
     def names(self) -> list[str]:
         """Every metric, measured or only published, in the flat names of `scores.flat`."""
         measured = [name for variant in self.scores.values() for name in scores.flat(variant)]
-        published = [name for variant in self.experiment.published.scores.values() for name in variant]
+        published = [name for variant in self.settings.published.scores.values() for name in variant]
         return list(dict.fromkeys(measured + published))
 
     def number(self, variant: str, name: str) -> Number:
         """One metric of one variant, by its flat name."""
         measured = scores.flat(self.scores[variant])
-        published = {str(key): value for key, value in self.experiment.published.scores.items()}
+        published = {str(key): value for key, value in self.settings.published.scores.items()}
         return Number(
             measured.get(name),
             measured.get(f"{name}_low"),
@@ -93,17 +102,20 @@ class Result:
         )
 
 
-def png(path: Path) -> bytes:
-    """The bytes of a figure.
+def shared(counted: Sequence[Leak]) -> list[str]:
+    """One phrase a pair of folds that share something: `train and test share 12 patients and 30 images`."""
+    pairs: dict[str, list[str]] = {}
+    for leak in counted:
+        if leak.shared:
+            pairs.setdefault(leak.folds, []).append(_count(leak))
+    return [f"{' and '.join(pair.split('-'))} share {_listed(counts)}" for pair, counts in pairs.items()]
 
-    Raises:
-        ReportError: It is missing, or no PNG file.
-    """
-    action = "run `dvc repro` to evaluate anew"
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise ReportError(f"{path} is not there", "a figure that was drawn", action) from None
-    if not content.startswith(PNG_SIGNATURE):
-        raise ReportError(f"{path} is no PNG file", "a figure that was drawn", action)
-    return content
+
+def _count(leak: Leak) -> str:
+    words = leak.what.replace("_", " ")
+    return f"{leak.shared:,} {words.removesuffix('s') if leak.shared == 1 else words}"
+
+
+def _listed(counts: Sequence[str]) -> str:
+    *first, last = counts
+    return f"{', '.join(first)} and {last}" if first else last

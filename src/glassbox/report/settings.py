@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from glassbox.params import (
-    NO_CHOICE,
-    AllButLastLayers,
-    ArchiveSource,
-    BinaryLabels,
-    FileWeights,
-    FirstLayers,
-    ImagenetWeights,
-    KaggleSource,
-    MultiLabels,
-    NoWeights,
-    PhantomSource,
-    PretrainingWeights,
-    SingleLabels,
-)
+from glassbox.params.experiments import NO_CHOICE, AllButLastLayers, FirstLayers
+from glassbox.params.sources import ArchiveSource, KaggleSource, PhantomSource
+from glassbox.params.splits import BinaryLabels, MultiLabels, SingleLabels
+from glassbox.params.weights import FileWeights, ImagenetWeights, NoWeights, PretrainingWeights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glassbox.params import Augmentation, Choice, Freeze, Labels, Model, Optimizer, Params, Phase, Split
+    from glassbox.params.experiments import Augmentation, Choice, Freeze, Model, Optimizer, Phase
+    from glassbox.params.splits import Labels, Split
+    from glassbox.params.weights import Weights
     from glassbox.report.results import Result
 
 
@@ -52,9 +43,9 @@ class Group:
     settings: tuple[Setting, ...]
 
 
-def groups(params: Params, results: Sequence[Result]) -> list[Group]:
+def groups(results: Sequence[Result]) -> list[Group]:
     """The settings of all experiments, one column an experiment."""
-    columns = [_column(params, result) for result in results]
+    columns = [_column(result) for result in results]
     return [
         Group(
             title,
@@ -64,16 +55,16 @@ def groups(params: Params, results: Sequence[Result]) -> list[Group]:
     ]
 
 
-def _column(params: Params, result: Result) -> dict[str, dict[str, str]]:
+def _column(result: Result) -> dict[str, dict[str, str]]:
     """One experiment's settings: group -> setting -> value in words. The same keys for every experiment."""
-    experiment = result.experiment
-    dataset, split = params.datasets[experiment.dataset], params.splits[experiment.split]
+    experiment = result.settings
+    dataset, split = result.resolved.dataset, result.resolved.split
     scores = result.scores["test_clean"]
     model, training = experiment.model, experiment.training
     return {
         "Data": {
-            "Source": f"{dataset.source}: {_source(params.sources[dataset.source])}",
-            "Dataset": f"{experiment.dataset}: {dataset.size} \N{MULTIPLICATION SIGN} {dataset.size} pixels",
+            "Source": f"{dataset.source}: {_source(result.resolved.source)}",
+            "Dataset": f"{split.dataset}: {dataset.size} \N{MULTIPLICATION SIGN} {dataset.size} pixels",
             "Question": _question(split.labels, len(scores.classes)),
             "Split": experiment.split,
             "Procedure": _procedure(split),
@@ -95,15 +86,17 @@ def _column(params: Params, result: Result) -> dict[str, dict[str, str]]:
             "Positive, or with a finding": f"{scores.prevalence:.1%}",
             "Majority classifier": f"{scores.majority_accuracy:.3f} accuracy",
         },
-        "Model": _model(model, _weights(params, experiment.weights)),
-        "Warm start": _phase(params.phase(result.key, "warm_start")),
-        "Fine-tuning": _phase(params.phase(result.key, "fine_tune")),
+        "Model": _model(model, _weights(result.resolved.weights)),
+        "Warm start": _phase(experiment.warm_start),
+        "Fine-tuning": _phase(experiment.fine_tune),
         "Training": {
             "Images and frozen layers": _choice(experiment.choice),
             "Batch size": str(training.batch_size),
             "Class weights": "the rarer a class, the heavier" if training.class_weight == "balanced" else "none",
             "Augmentation": _augmentation(experiment.augmentation),
             "Precision": training.precision,
+            "Threads": str(training.threads),
+            "Kind of machine": _machine(result.machine),
             "Seed": str(training.seed),
         },
         "Intervals": {
@@ -170,6 +163,15 @@ def _model(model: Model, weights: str) -> dict[str, str]:
     }
 
 
+def _machine(machine: dict[str, Any]) -> str:
+    """What tells kinds of machine apart, in words."""
+    named = [str(machine.get(name)) for name in ("vendor", "vector_extensions", "caches") if machine.get(name)]
+    gpu = machine.get("gpu")
+    onednn = "with" if machine.get("onednn") else "without"
+    named = [gpu] if gpu not in (None, "none") else [*named, f"{onednn} oneDNN"]
+    return "; ".join([*named, str(machine.get("backend"))])
+
+
 def _balance(balance: int | str) -> str:
     match balance:
         case "none":
@@ -186,8 +188,8 @@ def _choice(choice: Choice) -> str:
     return f"choice {choice.rank} of the grid {choice.file.stem}"
 
 
-def _weights(params: Params, name: str) -> str:
-    match params.weights[name]:
+def _weights(weights: Weights) -> str:
+    match weights:
         case NoWeights():
             return "random"
         case ImagenetWeights():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glassbox import layout
+from glassbox.params.document import METRICS_OF_DATA
+from glassbox.paths import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from glassbox.params import Params
+    from glassbox.params.document import Params
 
 
 def strays(params: Params) -> list[Path]:
@@ -18,13 +19,13 @@ def strays(params: Params) -> list[Path]:
 
     Hidden files (`.gitignore`, a file that is being written) are nobody's results and are passed over.
     """
-    known = {layout.metrics(experiment) for experiment in params.experiments}
-    known |= {layout.METRICS / name for name in layout.METRICS_OF_DATA}
-    known |= {layout.METRICS / "sources" / f"{source}.json" for source in params.sources}
-    known |= {layout.METRICS / "catalogs" / f"{source}.json" for source in params.sources}
-    known |= {layout.METRICS / "splits" / split for split in params.splits}
-    known |= {layout.METRICS / "grids" / grid for grid in params.grids}
-    folders = (layout.METRICS, *(layout.METRICS / name for name in layout.METRICS_OF_DATA))
+    known = {METRICS / experiment for experiment in params.experiments}
+    known |= {METRICS / name for name in METRICS_OF_DATA}
+    known |= {METRICS / "sources" / f"{source}.json" for source in params.sources}
+    known |= {METRICS / "catalogs" / f"{source}.json" for source in params.sources}
+    known |= {METRICS / "splits" / split for split in params.splits}
+    known |= {METRICS / "grids" / grid for grid in params.grids}
+    folders = (METRICS, *(METRICS / name for name in METRICS_OF_DATA))
     return sorted(entry for folder in folders for entry in _entries(folder) if entry not in known)
 
 

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from glassbox.errors import SplitError
-from glassbox.layout import LABEL
+from glassbox.artifacts.split import FOLDS, LABEL
 from glassbox.selection import procedures, strata
+from glassbox.selection.errors import SplitError
 from glassbox.selection.labels import columns
 
 if TYPE_CHECKING:
-    from glassbox.params import Split
+    from glassbox.params.splits import Split
 
-FOLDS = ("train", "validation", "test")
 _UNIT = {"by_patient": "patient", "by_image": "image", "rows_with_replacement": "row"}
 
 

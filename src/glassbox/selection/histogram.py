@@ -11,9 +11,8 @@ mpl.use("Agg")
 import pandas as pd
 from matplotlib.figure import Figure
 
+from glassbox.artifacts.split import FOLDS, LABEL
 from glassbox.files import atomic
-from glassbox.layout import LABEL
-from glassbox.selection.folds import FOLDS
 from glassbox.selection.labels import columns
 
 if TYPE_CHECKING:

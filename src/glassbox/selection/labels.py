@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from glassbox.errors import SplitError
-from glassbox.layout import LABEL
+from glassbox.artifacts.split import LABEL
+from glassbox.selection.errors import SplitError
 
 if TYPE_CHECKING:
-    from glassbox.cohorts.catalog import Vocabulary
-    from glassbox.params import BinaryLabels, Labels, MultiLabels, SingleLabels
+    from glassbox.artifacts.catalog import Vocabulary
+    from glassbox.params.splits import BinaryLabels, Labels, MultiLabels, SingleLabels
 
 #: Stands for every image that has not the other label.
 REST = "rest"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from glassbox.selection.folds import FOLDS
+from glassbox.artifacts.leaks import Leak
+from glassbox.artifacts.split import FOLDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def count(split: pd.DataFrame) -> list[dict[str, str | int]]:
+def count(split: pd.DataFrame) -> list[Leak]:
     """Counts what each pair of folds has in common.
 
     Args:
@@ -19,19 +20,18 @@ def count(split: pd.DataFrame) -> list[dict[str, str | int]]:
             and fold, so that an image is in several folds by several rows, however often each shows it.
 
     Returns:
-        One row a pair and kind, such as `{"folds": "train-test", "what": "patients", "shared": 0}`: how many
-        distinct patients, images or identical files (by SHA-256; a shared image is one, too) are found in both
-        folds.
+        One a pair and kind: how many distinct patients, images or identical files (by SHA-256; a shared image is
+        one, too) are found in both folds.
     """
     columns = {"patients": "patient_id", "images": "image_id", "identical_files": "source_sha256"}
     return [
-        {
-            "folds": f"{one}-{other}",
-            "what": what,
-            "shared": len(
+        Leak(
+            folds=f"{one}-{other}",
+            what=what,
+            shared=len(
                 set(split.loc[split["fold"] == one, column]) & set(split.loc[split["fold"] == other, column])
             ),
-        }
+        )
         for what, column in columns.items()
         for one, other in combinations(FOLDS, 2)
     ]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from glassbox.layout import LABEL
+from glassbox.artifacts.split import LABEL
 from glassbox.selection import strata
 from glassbox.selection.labels import columns, positive
 
 if TYPE_CHECKING:
-    from glassbox.params import Split
+    from glassbox.params.splits import Split
 
 
 class Units(NamedTuple):

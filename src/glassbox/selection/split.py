@@ -4,58 +4,60 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from glassbox import layout
-from glassbox.cohorts import catalog
-from glassbox.errors import SplitError
-from glassbox.files import atomic, write_json
+from glassbox.artifacts import catalog, leaks, shards
+from glassbox.artifacts import split as artifact
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.files import atomic
 from glassbox.selection import balance, folds, histogram, leakage, strata
+from glassbox.selection.errors import SplitError
 from glassbox.selection.labels import columns, label, positive
 from glassbox.selection.statistics import mean_and_deviation
-from glassbox.shards.read import Images
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from glassbox.cohorts.catalog import Vocabulary
-    from glassbox.params import Params, Split
+    from glassbox.artifacts.catalog import Vocabulary
+    from glassbox.params.splits import Split
 
 
-def build(params: Params, name: str) -> None:
-    """Writes `split.parquet` and `statistics.json` of a split, and its counts to `metrics/splits/`.
+def build(settings: Split, name: str) -> None:
+    """Writes the folds and the statistics of a split, and its counts to `metrics/splits/`.
 
     Who is in is decided by the catalog and by what could not be read; pixels only make the statistics, for which
     each image of the training fold counts once, however often it is shown.
 
     Raises:
         SplitError: The question leaves a class or a fold empty, or too few images to sample from.
+        ArtifactError: The catalog or the shards are missing or damaged.
     """
-    settings = params.splits[name]
-    shards = layout.shards(settings.dataset)
-    rows = catalog.read(settings.source, ["image_id", "patient_id", "findings", "sex", "official_split"])
-    rejected = pq.read_table(shards / "rejected.parquet", columns=["image_id"])["image_id"].to_pylist()
-    rows = rows[~rows["image_id"].isin(rejected)]
-    split = select(rows, settings, catalog.vocabulary(settings.source), f"splits.{name}")
-
-    images = Images(shards)
-    train = images.positions(split.loc[split["fold"] == "train", "image_id"].tolist())
-    mean, deviation = mean_and_deviation(images, train)
-    with atomic(layout.split(name)) as folder:
-        folder.mkdir()
-        pq.write_table(_table(split), folder / "split.parquet")
-        write_json(
-            folder / "statistics.json",
-            {"dataset": settings.dataset, "images": len(train), "mean": mean, "std": deviation},
+    rows, vocabulary = catalog.read(
+        settings.source, ["image_id", "patient_id", "findings", "sex", "official_split"]
+    )
+    rows = rows[~rows["image_id"].isin(shards.read_rejected(settings.dataset))]
+    split = select(rows, settings, vocabulary, f"splits.{name}")
+    index, _ = shards.read_index(settings.dataset)
+    hashes = index.select(["image_id", "source_sha256", "pixels_sha256"]).to_pandas()
+    # A catalog and shards of two archives would lose rows here.
+    split = split.merge(hashes, on="image_id", how="left", validate="many_to_one")
+    if (lost := split["pixels_sha256"].isna()).any():
+        raise ArtifactError(
+            shards.folder(settings.dataset) / "index.parquet",
+            f"lacks the image {split.loc[lost, 'image_id'].iloc[0]} of the catalog",
+            f"resize@{settings.dataset}",
         )
-    index = pq.read_table(shards / "index.parquet", columns=["image_id", "source_sha256"]).to_pandas()
+    artifact.write(name, split, _statistics(split, settings.dataset))
     counts = histogram.table(split)
-    with atomic(layout.METRICS / "splits" / name) as folder:
+    with atomic(leaks.folder(name)) as folder:
         folder.mkdir()
-        write_json(folder / "leakage.json", leakage.count(split.merge(index, on="image_id")))
+        leaks.write(name, folder, leakage.count(split))
         counts.to_csv(folder / "labels.csv", index=False, lineterminator="\n")
         histogram.draw(counts, folder / "labels.png")
+
+
+def _statistics(split: pd.DataFrame, dataset: str) -> artifact.Statistics:
+    images, train = shards.Images(dataset), split[split["fold"] == "train"]
+    positions = images.positions(train["image_id"].tolist(), train["pixels_sha256"].tolist())
+    return artifact.Statistics(len(train), *mean_and_deviation(images, positions))
 
 
 def select(rows: pd.DataFrame, settings: Split, vocabulary: Vocabulary, place: str) -> pd.DataFrame:
@@ -105,22 +107,3 @@ def _sample(labelled: pd.DataFrame, settings: Split, sample: int, place: str) ->
             f"set {place} to a larger number, or to null for all of them",
         )
     return labelled[drawn]
-
-
-def read(name: str) -> pd.DataFrame:
-    """The rows of a split that was built."""
-    frame: pd.DataFrame = pq.read_table(layout.split(name) / "split.parquet").to_pandas()
-    return frame
-
-
-def _table(split: pd.DataFrame) -> pa.Table:
-    schema = pa.schema(
-        [
-            ("image_id", pa.string()),
-            ("patient_id", pa.string()),
-            *((column, pa.uint8()) for column in columns(split)),
-            ("fold", pa.string()),
-            ("draws", pa.int32()),
-        ]
-    )
-    return pa.Table.from_pandas(split, schema, preserve_index=False).replace_schema_metadata(None)

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from glassbox.shards.read import Images
+    from glassbox.artifacts.shards import Images
 
 _BATCH = 256
 

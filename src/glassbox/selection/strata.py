@@ -13,7 +13,7 @@ from glassbox.selection.labels import columns, positive
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from glassbox.params import Labels
+    from glassbox.params.splits import Labels
 
 #: The coarse strata, by whether a unit is positive.
 KINDS = {False: "negative", True: "positive"}

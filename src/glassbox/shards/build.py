@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shutil
 import sys
-from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import distributed
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from glassbox import layout
-from glassbox.cohorts import catalog
-from glassbox.errors import ImageError
-from glassbox.files import atomic, fingerprint, sha256_file, write_json
+from glassbox.artifacts import archive, catalog, code, members, shards
+from glassbox.artifacts.damage import ArtifactError, sha256_of
+from glassbox.errors import GlassboxError
+from glassbox.files import atomic, fingerprint
+from glassbox.paths import WORK
 from glassbox.shards import earlier, parts
 from glassbox.shards.cluster import ClusterError, connected
-from glassbox.shards.shard import INDEX, REJECTED, Task, write
-from glassbox.sources import index as members
-from glassbox.sources import record
+from glassbox.shards.shard import Task, write
 
 if TYPE_CHECKING:
-    from glassbox.params import Dataset, Params
+    from pathlib import Path
 
-#: The modules that make pixels: with another one of them no shard of an earlier build is taken over.
-_CODE = ("area.py", "article.py", "decode.py", "kernels.py", "png.py", "shard.py")
+    from glassbox.artifacts.members import Member
+    from glassbox.params.datasets import Dataset
 
 
-def build(params: Params, dataset: str) -> None:
-    """Writes `layout.shards(dataset)`: shards, `index.parquet`, `rejected.parquet`, `origin.json`.
+class ImageError(GlassboxError):
+    """Too many images of an archive cannot be read."""
+
+
+def build(settings: Dataset, dataset: str) -> None:
+    """Writes the shards of a dataset, their index, and what was rejected.
 
     Images fall to shards in archive order, which is cut where their hashes say so (`parts.cut`): the bytes depend
     neither on the number of workers nor on their order. Finished shards of a killed build are kept in `work/` and
@@ -43,67 +42,58 @@ def build(params: Params, dataset: str) -> None:
     Raises:
         ImageError: More images are unreadable than `rejected_share` allows. What could be read is kept.
         ClusterError: The cluster cannot be reached, or its workers die.
+        ArtifactError: The catalog or the index of the archive's members is missing or damaged.
     """
-    settings = params.datasets[dataset]
-    target = layout.shards(dataset)
-    origin = _origin(settings)
-    unfinished = layout.WORK / "resize" / dataset / fingerprint(origin)
+    target = shards.folder(dataset)
+    there, archive_sha256 = members.read(settings.source)
+    made_of = {
+        "size": settings.size,
+        "method": settings.method,
+        "code": code.read("pixels").sha256,
+        "shard_images": settings.shard_images,
+        "archive_sha256": archive_sha256,
+        "catalog_sha256": sha256_of(catalog.path(settings.source), f"catalog@{settings.source}"),
+    }
+    unfinished = WORK / "resize" / dataset / fingerprint(made_of)
     unfinished.mkdir(parents=True, exist_ok=True)
-    tasks = _tasks(settings, unfinished.resolve(), target.resolve(), earlier.find(target, origin))
+    tasks = _tasks(settings, there, unfinished.resolve(), target.resolve(), earlier.find(dataset, made_of))
     _run([task for task in tasks if not task.is_done], dataset)
-    index = pa.concat_tables([pq.read_table(task.table("index"), schema=INDEX) for task in tasks])
-    rejected = pa.concat_tables([pq.read_table(task.table("rejected"), schema=REJECTED) for task in tasks])
+    index = pa.concat_tables([task.read("index") for task in tasks])
+    rejected = pa.concat_tables([task.read("rejected") for task in tasks])
     _allow(rejected, len(index) + len(rejected), settings, dataset)
     with atomic(target) as folder:
         folder.mkdir()
-        pq.write_table(index, folder / "index.parquet")
-        pq.write_table(rejected, folder / "rejected.parquet")
+        shards.write_tables(dataset, folder, index, rejected, made_of)
         for task in tasks:
             _place(task.path, folder)
-        made = {
-            "index_sha256": sha256_file(folder / "index.parquet"),
-            "shards": {task.path.name: task.sha256 for task in tasks},
-        }
-        write_json(folder / "origin.json", {**origin, **made})
     # Last: until here everything that was made is still in it. What older parameters left goes with it.
     shutil.rmtree(unfinished.parent)
 
 
-def _origin(settings: Dataset) -> dict[str, Any]:
-    """What shards are made from; it lies beside them, so that a model can name its archive."""
-    source = json.loads(record.place(settings.source).read_text())
-    return {
-        "source": settings.source,
-        "archive_sha256": source["sha256"],
-        "catalog_sha256": sha256_file(layout.catalog(settings.source)),
-        "shard_images": settings.shard_images,
-        "pixels": {
-            "size": settings.size,
-            "method": settings.method,
-            "packages": {name: version(name) for name in ("opencv-python-headless", "scikit-image")},
-            "code": fingerprint([sha256_file(Path(__file__).with_name(name)) for name in _CODE]),
-        },
-    }
-
-
-def _tasks(settings: Dataset, folder: Path, target: Path, made: earlier.Earlier) -> list[Task]:
-    at = {member.name: member for member in members.read(settings.source)}
-    rows = catalog.read(settings.source, ["image_id", "member"])
-    images = [made.image(row.image_id, at[row.member]) for row in rows.itertuples(index=False)]
-    archive = layout.archive(settings.source).resolve()
-    shards = [tuple(images[part]) for part in parts.cut(rows["image_id"].tolist(), settings.shard_images)]
+def _tasks(
+    settings: Dataset, there: list[Member], folder: Path, target: Path, made: earlier.Earlier
+) -> list[Task]:
+    at = {member.name: member for member in there}
+    rows, _ = catalog.read(settings.source, ["image_id", "member"])
+    try:
+        images = [made.image(row.image_id, at[row.member]) for row in rows.itertuples(index=False)]
+    except KeyError as lost:
+        what = f"lists {lost}, which is not in its archive"
+        raise ArtifactError(catalog.path(settings.source), what, f"catalog@{settings.source}") from None
+    zipped = archive.path(settings.source).resolve()
+    cut = parts.cut(rows["image_id"].tolist(), settings.shard_images)
     return [
         Task(
-            archive,
-            shard,
+            zipped,
+            part,
             settings.size,
             settings.method,
             folder,
             f"part-{number:05d}",
             target,
-            made.shards_of(shard),
+            made.shards_of(part),
         )
-        for number, shard in enumerate(shards)
+        for number, part in enumerate(tuple(images[place]) for place in cut)
     ]
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dask
 from dask.system import cpu_count
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security
+from distributed.comm import connect
+from distributed.core import send_recv
 
-from glassbox import layout
 from glassbox.errors import GlassboxError
+from glassbox.paths import WORK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
+#: Seconds a scheduler has to answer.
+_ANSWER = 30
 
 
 class ClusterError(GlassboxError):
@@ -32,19 +37,12 @@ def connected() -> Iterator[Client]:
         ClusterError: `DASK_SCHEDULER_ADDRESS` is set and nothing answers there within 30 s.
     """
     if address := os.environ.get(ADDRESS):
-        try:
-            client = Client(address, timeout=30)
-        except (OSError, TypeError, ValueError) as error:  # TypeError: tls:// without its settings
-            raise ClusterError(
-                f"{ADDRESS}={address}: no scheduler answers ({error})",
-                "the address of a running `dask scheduler`",
-                f"start one, or unset {ADDRESS} to work on this machine's cores",
-            ) from None
-        with client:
+        ask(address, _ANSWER)
+        with Client(address, timeout=_ANSWER) as client:
             _say(client)
             yield client
         return
-    scratch = layout.WORK / "dask"
+    scratch = WORK / "dask"
     scratch.mkdir(parents=True, exist_ok=True)
     with (
         dask.config.set({"distributed.worker.daemon": True}),
@@ -61,6 +59,36 @@ def connected() -> Iterator[Client]:
     ):
         _say(client)
         yield client
+
+
+def ask(address: str, seconds: float) -> dict[str, Any]:
+    """What the scheduler at an address says of itself: among it `workers` by address, each with its `nthreads`.
+
+    It is asked without a client: one that cannot connect may hang in its own finaliser.
+
+    Raises:
+        ClusterError: No scheduler answers there within so many seconds.
+    """
+    try:
+        return asyncio.run(asyncio.wait_for(_identity(address, seconds), seconds))
+    # TypeError: tls:// without its settings; the others are what a server of another kind answers.
+    except (OSError, TypeError, ValueError, KeyError, MemoryError) as error:
+        raise ClusterError(
+            f"{ADDRESS}={address}: no scheduler answers ({str(error) or f'nothing within {seconds:g} s'})",
+            "the address of a running `dask scheduler`",
+            f"start one, or unset {ADDRESS} to work on this machine's cores",
+        ) from None
+
+
+async def _identity(address: str, seconds: float) -> dict[str, Any]:
+    comm = await connect(address, timeout=seconds, **Security().get_connection_args("client"))
+    try:
+        said: dict[str, Any] = await send_recv(comm, op="identity")
+    finally:
+        comm.abort()
+    if said["type"] != "Scheduler":
+        raise ValueError(f"a {said['type']} does")
+    return said
 
 
 def _say(client: Client) -> None:

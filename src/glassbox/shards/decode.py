@@ -14,7 +14,7 @@ from glassbox.shards.unreadable import UnreadableImageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from glassbox.params import Method
+    from glassbox.params.datasets import Method
 
 _JPEG = b"\xff\xd8"
 #: SOF0-SOF15: all C0-CF but the tables and the reserved one among them.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow.parquet as pq
-
-from glassbox.files import sha256_file
-from glassbox.shards.shard import INDEX, Image, Made
+from glassbox.artifacts import shards
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.shards.shard import Image, Made
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    from glassbox.sources.zip import Member
+    from glassbox.artifacts.members import Member
 
 
 class Earlier(NamedTuple):
@@ -21,40 +20,41 @@ class Earlier(NamedTuple):
 
     Attributes:
         images: By `image_id`.
-        sha256: Of each shard, as it was written.
+        counts: How many images each shard has.
     """
 
     images: dict[str, Made]
-    sha256: dict[str, str]
+    counts: dict[str, int]
 
     def image(self, image_id: str, member: Member) -> Image:
         """An image to put into a shard, with its place in the earlier build if that has one of its name."""
         return Image(image_id, member, self.images.get(image_id))
 
-    def shards_of(self, images: tuple[Image, ...]) -> tuple[tuple[str, str], ...]:
-        """The names and hashes of the shards that hold these images."""
+    def shards_of(self, images: tuple[Image, ...]) -> tuple[tuple[str, int], ...]:
+        """The names of the shards that hold these images, and how many they hold in all."""
         names = {image.made.shard for image in images if image.made}
-        return tuple((name, self.sha256[name]) for name in sorted(names))
+        return tuple((name, self.counts[name]) for name in sorted(names))
 
 
 NOTHING = Earlier({}, {})
 
 
-def find(folder: Path, origin: dict[str, Any]) -> Earlier:
-    """The images of `folder` that a build from `origin` may take over.
+def find(dataset: str, made_of: Mapping[str, Any]) -> Earlier:
+    """The images of a dataset as it lies there that a build may take over.
 
-    None of them where pixels were made in another way or the index is not what was written, and none where nothing
-    at all changed: who builds the same again wants to see it built.
+    None of them where pixels were made in another way, and none where nothing at all changed: who builds the same
+    again wants to see it built.
+
+    Args:
+        dataset: Key of the dataset.
+        made_of: What is to be built, as `build` describes it.
     """
-    index = folder / "index.parquet"
     try:
-        before = json.loads((folder / "origin.json").read_text())
-        shards, sha256 = before.pop("shards"), before.pop("index_sha256")
-        is_whole = sha256_file(index) == sha256
-    except (OSError, ValueError, KeyError):  # no earlier build, or one of another version of this program
+        rows, before = shards.read_index(dataset)
+    except ArtifactError:  # no earlier build, a damaged one, or one of another version of this program
         return NOTHING
-    if not is_whole or before == origin or before["pixels"] != origin["pixels"]:
+    if before == made_of or any(before.get(name) != made_of[name] for name in ("size", "method", "code")):
         return NOTHING
-    table = pq.read_table(index, schema=INDEX)
-    rows = zip(*(table[name].to_pylist() for name in INDEX.names), strict=True)
-    return Earlier({image: Made(*made) for image, *made in rows}, shards)
+    columns = (rows[name].to_pylist() for name in shards.INDEX.names)
+    images = {image: Made(*made) for image, *made in zip(*columns, strict=True)}
+    return Earlier(images, dict(Counter(made.shard for made in images.values())))

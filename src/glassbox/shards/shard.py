@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import h5py
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from glassbox.errors import ArchiveError
-from glassbox.files import atomic, sha256_file
+from glassbox.artifacts import shards, table
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.files import atomic
 from glassbox.shards import compiled, decode
 from glassbox.shards.decode import Decoded
-from glassbox.shards.read import mapped
 from glassbox.shards.unreadable import UnreadableImageError
 from glassbox.sources import zip as zips
+from glassbox.sources.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from glassbox.params import Method
-    from glassbox.sources.zip import Member
+    from glassbox.artifacts.members import Member
+    from glassbox.params.datasets import Method
 
-#: `source_sha256` is of the image file: by it an image that did not change is known. The archive's CRC-32 would
-#: not do: a PNG ends each chunk with one of its own, which leaves 16 bits to that of a file with one data chunk.
-INDEX = pa.schema(
-    [
-        ("image_id", pa.string()),
-        ("shard", pa.string()),
-        ("row", pa.int32()),
-        ("source_sha256", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("channels", pa.int8()),
-    ]
-)
-REJECTED = pa.schema([("image_id", pa.string()), ("member", pa.string()), ("reason", pa.string())])
-#: Where the index part of a shard has the SHA-256 of it.
-_SHA256 = b"shard_sha256"
+#: The stage, and its two tables, of which each task writes a part.
+_STAGE = "resize"
+_TABLES = {"index": shards.INDEX, "rejected": shards.REJECTED}
 #: Bytes of images that a worker holds before it writes them: memory stays flat whatever a shard's size.
 _BLOCK_BYTES = 8 * 1024 * 1024
 
@@ -52,6 +38,7 @@ class Made(NamedTuple):
     shard: str
     row: int
     source_sha256: str
+    pixels_sha256: str
     width: int
     height: int
     channels: int
@@ -75,9 +62,9 @@ class Task:
     method: Method
     folder: Path
     name: str
-    #: The folder of the earlier build, and the SHA-256 that its shards must have.
+    #: The folder of the earlier build, and how many images its shards have.
     earlier: Path | None = None
-    earlier_sha256: tuple[tuple[str, str], ...] = ()
+    earlier_shards: tuple[tuple[str, int], ...] = ()
 
     @property
     def path(self) -> Path:
@@ -88,15 +75,23 @@ class Task:
         """The shard's part of a table: `index` or `rejected`."""
         return self.folder / f"{self.name}.{what}.parquet"
 
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the finished shard, taken when it was written."""
-        return str(pq.read_schema(self.table("index")).metadata[_SHA256].decode())
+    def read(self, what: str) -> pa.Table:
+        """The shard's part of a table.
+
+        Raises:
+            ArtifactError: It is missing or damaged.
+        """
+        return table.read(self.table(what), _STAGE, _TABLES[what]).rows
 
     @property
     def is_done(self) -> bool:
-        """Whether `write` finished: it writes the shard first and `rejected` last."""
-        return self.table("rejected").exists() and self.path.exists()
+        """Whether `write` finished, and what it wrote is whole: it writes the shard first and `rejected` last."""
+        try:
+            self.read("index")
+            self.read("rejected")
+        except ArtifactError:
+            return False
+        return self.path.exists()
 
 
 class Written(NamedTuple):
@@ -120,63 +115,57 @@ def write(task: Task) -> Written:
     made = _Made(task)
     with atomic(task.path) as temporary:
         with zips.opened(task.archive) as archive, h5py.File(temporary, "w", libver="earliest") as shard:
-            images = _create(shard, len(task.images), task.size)
+            images = shards.create(shard, len(task.images), task.size)
             block = np.empty((_block(task.size), task.size, task.size), np.uint8)
             for image in task.images:
                 try:
                     content = zips.read(archive, image.member)
-                    sha256 = hashlib.sha256(content).hexdigest()
-                    pixels, *shape = made.find(image, sha256) or decode.decode(content, task.size, task.method)
+                    pixels, *shape = made.find(image) or decode.decode(content, task.size, task.method)
                 except (ArchiveError, UnreadableImageError) as error:
                     reason = error.found if isinstance(error, ArchiveError) else str(error)
                     rejected.append((image.image_id, image.member.name, reason))
                     continue
                 block[len(index) % len(block)] = pixels
-                index.append((image.image_id, task.path.name, len(index), sha256, *shape))
+                hashes = (image.member.sha256, shards.digest(pixels))
+                index.append((image.image_id, task.path.name, len(index), *hashes, *shape))
                 if len(index) % len(block) == 0:
                     images[len(index) - len(block) : len(index)] = block
             if rest := len(index) % len(block):
                 images[len(index) - rest : len(index)] = block[:rest]
         if rejected:
             _shorten(temporary, len(index))
-        metadata = {_SHA256: sha256_file(temporary)}
-    _write_part(task, "index", index, INDEX.with_metadata(metadata))
-    _write_part(task, "rejected", rejected, REJECTED)
+    _write_part(task, "index", index)
+    _write_part(task, "rejected", rejected)
     return Written(len(task.images), len(task.images) - made.taken, compiled.load().reason)
 
 
 class _Made:
-    """The images of an earlier build; a shard of it that is not what it was is not believed."""
+    """The images of an earlier build; one that is not what it was is not believed."""
 
     def __init__(self, task: Task) -> None:
-        self._folder = task.earlier
-        self._sha256 = dict(task.earlier_sha256)
-        self._shards: dict[str, Path | None] = {}
+        self._folder, self._size = task.earlier, task.size
+        self._count = dict(task.earlier_shards)
         self.taken = 0
 
-    def find(self, image: Image, sha256: str) -> Decoded | None:
-        """What was made of an image if its file has this SHA-256, or None."""
-        if image.made is None or self._folder is None or image.made.source_sha256 != sha256:
+    def find(self, image: Image) -> Decoded | None:
+        """What was made of an image if it was made of the same file, or None."""
+        made = image.made
+        if made is None or self._folder is None or made.source_sha256 != image.member.sha256:
             return None
-        name = image.made.shard
-        if name not in self._shards:
-            path = self._folder / name
-            whole = path.exists() and sha256_file(path) == self._sha256[name]
-            self._shards[name] = path if whole else None
-        if (shard := self._shards[name]) is None:
+        try:
+            # Mapped for this image alone: while it lasts, what was read of it counts as the worker's memory.
+            pixels = shards.mapped(self._folder / made.shard, self._count[made.shard], self._size, "")[made.row]
+        except ArtifactError:
+            return None
+        if shards.digest(pixels) != made.pixels_sha256:
             return None
         self.taken += 1
-        # Mapped for this image alone: what was read from a mapping counts as the worker's memory while it lasts.
-        return Decoded(mapped(shard)[image.made.row], *image.made[3:])
+        return Decoded(pixels, made.width, made.height, made.channels)
 
 
 def _block(size: int) -> int:
     """Images of a side of `size` pixels that are written together."""
     return max(1, _BLOCK_BYTES // size**2)
-
-
-def _create(shard: h5py.File, count: int, size: int) -> h5py.Dataset:
-    return shard.create_dataset("images", (count, size, size), np.uint8, track_times=False)
 
 
 def _shorten(path: Path, count: int) -> None:
@@ -186,14 +175,14 @@ def _shorten(path: Path, count: int) -> None:
         h5py.File(path, "r") as long,
         h5py.File(temporary, "w", libver="earliest") as short,
     ):
-        images = _create(short, count, long["images"].shape[1])
+        images = shards.create(short, count, long["images"].shape[1])
         step = _block(images.shape[1])
         for start in range(0, count, step):
             block = slice(start, min(start + step, count))
             images[block] = long["images"][block]
 
 
-def _write_part(task: Task, what: str, rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> None:
+def _write_part(task: Task, what: str, rows: Sequence[tuple[object, ...]]) -> None:
+    schema = _TABLES[what]
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    with atomic(task.table(what)) as temporary:
-        pq.write_table(pa.table([list(column) for column in columns], schema=schema), temporary)
+    table.write(task.table(what), pa.table([list(column) for column in columns], schema=schema), _STAGE)

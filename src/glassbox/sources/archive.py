@@ -7,52 +7,55 @@ import fcntl
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from glassbox import layout
-from glassbox.errors import ArchiveError
-from glassbox.files import atomic, sha256_file, write_json
-from glassbox.params import ArchiveSource, KaggleSource, Params
-from glassbox.sources import index, phantom, pinned, record
+from glassbox.artifacts import archive, members
+from glassbox.files import atomic, sha256_file
+from glassbox.params.sources import ArchiveSource, KaggleSource
+from glassbox.sources import phantom, pinned
 from glassbox.sources import zip as zips
 from glassbox.sources.checksums import checksums
+from glassbox.sources.errors import ArchiveError
 from glassbox.sources.patience import PATIENCE, Patience
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from glassbox.artifacts.members import Member
+    from glassbox.params.sources import AnySource
+
 #: Linux's request to share the blocks of another file (reflink); from linux/fs.h.
 _FICLONE = 0x40049409
 
 
-def fetch(params: Params, source: str, patience: Patience = PATIENCE) -> None:
-    """Puts the zip of `sources.<source>`, the index of its members and its record in place.
+def fetch(settings: AnySource, source: str, patience: Patience = PATIENCE) -> None:
+    """Puts the zip of a source, the index of its members and its record in place.
 
     A zip that is there already with the SHA-256 that the parameters or its record promise is neither copied nor
-    fetched again. Generated ones are always drawn anew.
+    fetched again, and read again only where its index is gone. Generated ones are always drawn anew.
 
     Args:
-        params: All parameters.
-        source: Key of the source.
+        settings: The source.
+        source: Its key.
         patience: With Kaggle.
 
     Raises:
         ArchiveError: The zip is missing, is not the promised one, is damaged, or cannot be fetched.
     """
-    settings = params.sources[source]
-    archive = layout.archive(source)
-    provenance, contents = {"kind": settings.kind}, None
+    place = archive.path(source)
+    provenance: dict[str, Any] = {"kind": settings.kind}
+    read: list[Member] = []
     if isinstance(settings, KaggleSource):
-        sha256, contents, provenance = pinned.fetch(settings, source, patience)
+        sha256, read, provenance = pinned.fetch(settings, source, patience)
     elif isinstance(settings, ArchiveSource):
-        copy(settings, source, archive)
+        copy(settings, source, place)
         sha256 = settings.sha256
     else:
-        phantom.write(settings, archive)
-        sha256 = sha256_file(archive)
-    members = index.write(archive, layout.members(source))
-    contents = contents or record.contents(source, sha256) or zips.verify(archive, members, label=str(archive))
-    write_json(record.place(source), record.describe(archive, sha256, members, contents, **provenance))
+        phantom.write(settings, place)
+        sha256 = sha256_file(place)
+    read = read or members.known(source, sha256) or zips.verify(place, zips.members(place), label=str(place))
+    members.write(source, read, sha256)
+    archive.write(archive.record_path(source), source, archive.describe(place, sha256, read, **provenance))
     pinned.tidy(source)
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glassbox.errors import ParamsError
+from glassbox.params.read import ParamsError
 from glassbox.sources import anatomy, findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glassbox.params import PhantomSource
+    from glassbox.params.sources import PhantomSource
 
 #: NIH's findings -> share of its 112,120 films (`Data_Entry_2017.csv`; Wang et al. 2017 and later counts).
 FINDINGS: dict[str, float] = {

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from glassbox.errors import ArchiveError
-from glassbox.sources import record
+from glassbox.files import json_object
 from glassbox.sources.client import client
+from glassbox.sources.errors import ArchiveError
 from glassbox.sources.patience import Interruption, Patience, patiently
 from glassbox.sources.transfer import RangeRefused
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from glassbox.params import KaggleSource
+    from glassbox.params.sources import KaggleSource
 
 T = TypeVar("T")
 
@@ -62,14 +62,14 @@ def _ways() -> list[str]:
         folder = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "kaggle"
     values = dict.fromkeys(("username", "key"), "")
     places = dict.fromkeys(values, f"kaggle.json in {folder}")
-    values |= {name: value for name, value in record.read(folder / "kaggle.json").items() if name in values}
+    values |= {name: value for name, value in json_object(folder / "kaggle.json").items() if name in values}
     for name in values:
         # An empty variable hides the file's value, too.
         if (variable := f"KAGGLE_{name.upper()}") in os.environ:
             values[name], places[name] = os.environ[variable], variable
     if all(values.values()):
         ways.append(" and ".join(dict.fromkeys(places.values())))
-    if record.read(home / ".kaggle" / "credentials.json").get("refresh_token"):
+    if json_object(home / ".kaggle" / "credentials.json").get("refresh_token"):
         ways.append(f"credentials.json in {home / '.kaggle'}")
     return ways
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from glassbox.errors import ArchiveError
+from glassbox.sources.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from glassbox.params import PhantomSource
+    from glassbox.params.sources import PhantomSource
 
 #: With fewer, starting processes (about a second) takes longer than they save.
 _PIXELS_WORTH_PROCESSES = 400 * 128 * 128

@@ -12,31 +12,33 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-from glassbox import layout
-from glassbox.errors import ArchiveError
-from glassbox.files import atomic, fingerprint, write_json
-from glassbox.sources import record, transfer
+from glassbox.artifacts import archive
+from glassbox.files import atomic, fingerprint
+from glassbox.paths import WORK
+from glassbox.sources import transfer
 from glassbox.sources import zip as zips
 from glassbox.sources.checksums import checksums
+from glassbox.sources.errors import ArchiveError
 from glassbox.sources.kaggle import Dataset, KaggleError
 from glassbox.sources.transfer import Part, TransferError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from glassbox.params import KaggleSource
+    from glassbox.artifacts.members import Member
+    from glassbox.params.sources import KaggleSource
     from glassbox.sources.patience import Patience
-    from glassbox.sources.zip import Member
 
-_WORK = layout.WORK / "download"
+_WORK = WORK / "download"
 _RECORD = "record.json"
 
 
-def fetch(settings: KaggleSource, source: str, patience: Patience) -> tuple[str, str, dict[str, Any]]:
-    """Puts the verified zip of a source at `layout.archive(source)`.
+def fetch(settings: KaggleSource, source: str, patience: Patience) -> tuple[str, list[Member], dict[str, Any]]:
+    """Puts the verified zip of a source in its place.
 
     Returns:
-        Its SHA-256, that of its members' contents, and where it came from: kind, ref, version and licence.
+        Its SHA-256, its members where it was read (none of a zip that was kept), and where it came from: kind,
+        ref, version and licence.
 
     Raises:
         KaggleError: Kaggle does not hand it out, or hands out a damaged one, or one with other files than were
@@ -46,20 +48,20 @@ def fetch(settings: KaggleSource, source: str, patience: Patience) -> tuple[str,
     """
     identity: dict[str, Any] = {"kind": settings.kind, "ref": settings.ref, "version": settings.version}
     work = _WORK / f"{source}-{fingerprint(identity)[:12]}"
-    recorded = _matching(record.place(source), identity)
-    known = [entry for entry in (recorded, _matching(work / _RECORD, identity)) if entry]
+    recorded = _matching(archive.record_path(source), source, identity)
+    known = [entry for entry in (recorded, _matching(work / _RECORD, source, identity)) if entry]
     if settings.version and (kept := _kept(source, known)):
-        return kept["sha256"], kept["members_sha256"], identity | {"licence": kept["licence"]}
+        return kept["sha256"], [], identity | {"licence": kept["licence"]}
     dataset = Dataset(settings, source, patience)
     provenance = identity | {"licence": _licence(dataset, settings, source)}
     part = Part(work)
     transfer.fetch(dataset.connect, part, dataset.name, patience)
-    sha256, members, contents = _verified(part, dataset.name)
-    made = record.describe(part.path, sha256, members, contents, **provenance)
+    sha256, members = _verified(part, dataset.name)
+    made = archive.describe(part.path, sha256, members, **provenance)
     _compare(made, recorded, dataset.name, source)
-    write_json(work / _RECORD, made)
-    _move(part.path, layout.archive(source))
-    return sha256, contents, provenance
+    archive.write(work / _RECORD, source, made)
+    _move(part.path, archive.path(source))
+    return sha256, members, provenance
 
 
 def tidy(source: str) -> None:
@@ -70,27 +72,28 @@ def tidy(source: str) -> None:
             shutil.rmtree(folder)
 
 
-def _matching(path: Path, identity: dict[str, Any]) -> dict[str, Any]:
+def _matching(path: Path, source: str, identity: dict[str, Any]) -> dict[str, Any]:
     """A record, if it is one of this dataset at this version, else an empty one."""
-    found = record.read(path)
+    found = archive.recorded(path, source)
     return found if identity.items() <= found.items() and {"licence", "members_sha256"} <= found.keys() else {}
 
 
 def _kept(source: str, known: list[dict[str, Any]]) -> dict[str, Any]:
     """The record of the zip that is there, if it is the one that a record describes, else an empty one."""
-    archive = layout.archive(source)
-    if not archive.is_file() or not known:
+    place = archive.path(source)
+    if not place.is_file() or not known:
         return {}
-    difference = f"{(size := archive.stat().st_size):,} bytes"
+    difference = f"{(size := place.stat().st_size):,} bytes"
     if alike := [entry for entry in known if entry.get("bytes") == size]:
-        (sha256,) = checksums(archive, "sha256")
+        (sha256,) = checksums(place, "sha256")
         for entry in alike:
             if entry.get("sha256") == sha256:
-                print(f"{archive}: verified, sha256 {sha256}", flush=True)
+                print(f"{place}: verified, sha256 {sha256}", flush=True)
                 return entry
         difference = f"sha256 {sha256}"
     print(
-        f"{archive} has {difference}, unlike what {record.place(source)} says: fetching it anew", file=sys.stderr
+        f"{place} has {difference}, unlike what {archive.record_path(source)} says: fetching it anew",
+        file=sys.stderr,
     )
     return {}
 
@@ -115,11 +118,11 @@ def _licence(dataset: Dataset, settings: KaggleSource, source: str) -> str:
     return about.licence
 
 
-def _verified(part: Part, what: str) -> tuple[str, list[Member], str]:
+def _verified(part: Part, what: str) -> tuple[str, list[Member]]:
     """Reads all that was fetched; what is proven wrong is removed, so that no later run goes on with it.
 
     Returns:
-        The SHA-256, the members, and the SHA-256 of their contents.
+        The SHA-256, and the members, each with its own.
     """
     promised = part.promise.md5 if part.promise else None
     md5, sha256 = checksums(part.path, "md5", "sha256")
@@ -127,12 +130,11 @@ def _verified(part: Part, what: str) -> tuple[str, list[Member], str]:
         damage, expected = f"it has md5 {md5}", f"md5 {promised}, as the storage host promised"
     else:
         try:
-            members = zips.members(part.path)
-            contents = zips.verify(part.path, members, label=f"verifying {part.path}")
+            members = zips.verify(part.path, zips.members(part.path), label=f"verifying {part.path}")
         except ArchiveError as error:
             damage, expected = error.found, error.expected
         else:
-            return sha256, members, contents
+            return sha256, members
         if promised:
             raise KaggleError(
                 f"{what}: {damage}; the md5 is right, so Kaggle has it like this",
@@ -149,7 +151,7 @@ def _verified(part: Part, what: str) -> tuple[str, list[Member], str]:
 
 def _compare(made: dict[str, Any], recorded: dict[str, Any], what: str, source: str) -> None:
     """Holds a fetched zip against the record of an earlier one of the same version."""
-    place = record.place(source)
+    place = archive.record_path(source)
     if not recorded or recorded.get("sha256") == made["sha256"]:
         return
     if recorded.get("members_sha256") != made["members_sha256"]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 import urllib3
 from tqdm import tqdm
 
-from glassbox.errors import ArchiveError
 from glassbox.files import write_json
+from glassbox.sources.errors import ArchiveError
 from glassbox.sources.patience import Interruption, Patience, patiently
 
 if TYPE_CHECKING:

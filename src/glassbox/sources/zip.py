@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import deflate
 from tqdm import tqdm
 
-from glassbox.errors import ArchiveError
-from glassbox.files import fingerprint
+from glassbox.artifacts.members import Member
+from glassbox.sources.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -46,26 +46,6 @@ _ENCRYPTED, _UTF8 = 0x0001 | 0x0040 | 0x2000, 0x0800
 _SLACK = 64
 _LEADS_OUT = re.compile(r"[/\\]|[A-Za-z]:|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)
 _NO_PATH = re.compile(r"[\0\\\ufffd]")
-
-
-class Member(NamedTuple):
-    """Where a member's bytes lie.
-
-    Attributes:
-        name: Path inside the archive.
-        offset: Offset of its local header in the file, in bytes.
-        compressed: Size in the archive, in bytes.
-        size: Size after inflating, in bytes.
-        crc: CRC-32 of its content.
-        method: `STORED` or `DEFLATED`.
-    """
-
-    name: str
-    offset: int
-    compressed: int
-    size: int
-    crc: int
-    method: int
 
 
 class _Directory(NamedTuple):
@@ -124,7 +104,7 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def read(descriptor: int, member: Member) -> bytes:
-    """The content of a member; its name in the archive, its size and its CRC are checked.
+    """The content of a member, whose name, size and CRC are checked, and its SHA-256 where it is known.
 
     Raises:
         ArchiveError: The bytes at its place are not the member's.
@@ -140,6 +120,8 @@ def read(descriptor: int, member: Member) -> bytes:
         raise _damaged(member, f"has {len(content):,} bytes, not {member.size:,}")
     if deflate.crc32(content) != member.crc:
         raise _damaged(member, "has another CRC-32 than its entry")
+    if member.sha256 and hashlib.sha256(content).hexdigest() != member.sha256:
+        raise _damaged(member, "has another SHA-256 than when it was fetched")
     return bytes(content)
 
 
@@ -162,28 +144,26 @@ def _packed(descriptor: int, member: Member) -> memoryview:
     return packed
 
 
-def verify(path: Path, members: Sequence[Member], *, label: str) -> str:
+def verify(path: Path, members: Sequence[Member], *, label: str) -> list[Member]:
     """Reads every member, with a progress bar named `label` in bytes of the archive.
 
     Returns:
-        One SHA-256 for the names and contents of all members. Two zips of the same files share it although order,
-        compression and dates, and so their bytes, differ. (The CRC-32 of the directory would not do: a PNG ends
-        each chunk with one of its own, which leaves 16 bits to that of a file with one data chunk.)
+        The members in the given order, each with its SHA-256.
 
     Raises:
         ArchiveError: A member is damaged; the first in the given order is named.
     """
     total = sum(member.compressed for member in members)
-    contents = []
+    read_ones = []
     with opened(path) as descriptor, tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None) as bar:
         for member in members:
             try:
                 content = read(descriptor, member)
             except ArchiveError as damage:
                 raise ArchiveError(f"{path}: {damage.found}", damage.expected, damage.action) from None
-            contents.append((member.name, hashlib.sha256(content).hexdigest()))
+            read_ones.append(member._replace(sha256=hashlib.sha256(content).hexdigest()))
             bar.update(member.compressed)
-    return fingerprint(sorted(contents))
+    return read_ones
 
 
 def _pread(descriptor: int, length: int, offset: int) -> bytes:
@@ -270,7 +250,7 @@ def _text(raw: bytes, flags: int) -> str:
 
 def _refusals(member: Member, flags: int, mode: int) -> Iterator[str]:
     """Why a member is not read: its kind, its name, or the sizes that it claims."""
-    name, _, compressed, size, _, method = member
+    name, _, compressed, size, _, method, _ = member
     if flags & _ENCRYPTED:
         yield "is encrypted"
     if method not in {STORED, DEFLATED}:

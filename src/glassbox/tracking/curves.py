@@ -28,7 +28,7 @@ def curve_points(rows: Iterable[Mapping[str, float | int | str]]) -> dict[Point,
         (key, int(row["epoch"])): float(value)
         for row in rows
         for key, value in row.items()
-        if key not in _NO_CURVE and value not in ("", None)
+        if key not in _NO_CURVE and not math.isnan(float(value))
     }
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from typing import TYPE_CHECKING, Any
 
-from glassbox import layout
-from glassbox.errors import TrackingError
+from glassbox.artifacts import evaluation, model, predictions, scores
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.artifacts.experiment import resolved
+from glassbox.artifacts.scores import VARIANTS
 from glassbox.files import fingerprint, sha256_file
 from glassbox.tracking import lock
 from glassbox.tracking.curves import agree, curve_points, log_points, points, safe_name, same_value
@@ -16,37 +16,34 @@ from glassbox.tracking.origin import create, find, log_folds, log_origin
 from glassbox.tracking.store import Store, open_store, refusing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from mlflow.entities import Run as MlflowRun
 
-    from glassbox.params import Params
+    from glassbox.artifacts.experiment import Resolved
+    from glassbox.artifacts.model import Lineage
 
 #: Tag that says which files a run holds; set when all of them are there.
 _FILES_TAG = "glassbox.files_sha256"
-_MODEL_FILES = ("lineage.json", "history.csv", "model.keras")
 
 
-def log_evaluation(params: Params, experiment: str) -> None:
+def log_evaluation(experiment: str) -> None:
     """Logs an experiment's scores, figures, tables and predictions to the run of its model.
 
     Where the store has no such run (a lost store, a model that came from DVC's cache), it is restored first.
 
     Raises:
-        TrackingError: The store cannot be used, or there is no finished model on disk.
+        TrackingError: The store cannot be used.
+        ArtifactError: The model, its record or the recipe is missing or damaged.
     """
-    if refusal := _unfinished(experiment):
-        raise TrackingError(
-            f"{experiment}: {refusal}",
-            f"a finished model and its lineage in {layout.models(experiment)}/",
-            "run `dvc repro` or `dvc pull`",
-        )
+    whole, lineage = resolved(experiment), model.read_lineage(experiment)
+    model.verified(lineage)
     with refusing():
-        _complete(open_store(), params, experiment, evaluated=True)
+        _complete(open_store(), whole, lineage, evaluated=True)
 
 
-def mirror(params: Params) -> list[str]:
+def mirror(experiments: Iterable[str]) -> list[str]:
     """Makes the store say what is on disk of every experiment; a second call changes nothing.
 
     Returns:
@@ -56,52 +53,55 @@ def mirror(params: Params) -> list[str]:
         TrackingError: The store cannot be used.
     """
     lines, store = [], None
-    for experiment in params.experiments:
-        if refusal := _unfinished(experiment):
-            lines.append(f"{experiment}: {refusal}")
+    for experiment in experiments:
+        try:
+            whole, lineage = resolved(experiment), model.read_lineage(experiment)
+            model.verified(lineage)
+            model.read_history(lineage)
+        except ArtifactError as error:
+            lines.append(f"{experiment}: no whole model on disk: {error.found} (dvc pull or dvc repro)")
             continue
-        note, evaluated = "", (layout.metrics(experiment) / "scores.json").is_file()
-        if not evaluated:
-            note = ", not evaluated yet (dvc repro)"
-        elif not lock.evaluation_is_current(experiment):
-            note, evaluated = ", but what was measured is of another model (dvc repro)", False
+        note, evaluated = _evaluated(experiment, lineage)
         with refusing():
             store = store or open_store()
-            lines.append(f"{experiment}: {_complete(store, params, experiment, evaluated=evaluated)}{note}")
+            lines.append(f"{experiment}: {_complete(store, whole, lineage, evaluated=evaluated)}{note}")
     return lines
 
 
-def _unfinished(experiment: str) -> str | None:
-    """Why there is nothing to mirror of an experiment, or None."""
-    folder = layout.models(experiment)
-    if not all((folder / name).is_file() for name in _MODEL_FILES):
-        return "no model on disk yet (dvc pull or dvc repro)"
-    expected = _read_json(folder / layout.LINEAGE).get("model_sha256")
-    if sha256_file(folder / layout.MODEL) != expected:
-        return "the model on disk is not the one its lineage names (dvc checkout or dvc repro)"
-    return None
+def _evaluated(experiment: str, lineage: Lineage) -> tuple[str, bool]:
+    """Whether what was measured, every file of it, is of the model on disk; and what to say where it is not."""
+    try:
+        measured = evaluation.read(experiment)
+        for name in measured.files:
+            evaluation.content(experiment, name)
+        if measured.model_sha256 != lineage.model_sha256:
+            return ", but what was measured is of another model (dvc repro)", False
+        for variant in VARIANTS:
+            predictions.read(experiment, variant, lineage.model_sha256)
+    except ArtifactError as error:
+        return f", not evaluated yet: {error.found} (dvc repro)", False
+    return "", True
 
 
-def _complete(store: Store, params: Params, experiment: str, *, evaluated: bool) -> str:
+def _complete(store: Store, whole: Resolved, lineage: Lineage, *, evaluated: bool) -> str:
     """Completes the run of the model on disk, and says in a few words what that took."""
-    folder = layout.models(experiment)
-    lineage = _read_json(folder / layout.LINEAGE)
-    with (folder / layout.HISTORY).open(newline="", encoding="utf-8") as stream:
-        curves = curve_points(list(csv.DictReader(stream)))
+    experiment, made = lineage.experiment, lineage.model_dump(mode="json")
+    path = model.files(experiment).model
+    curves = curve_points(model.read_history(lineage))
     with store.alone():
-        run = find(store, lineage["fingerprint"], lineage["model_sha256"])
+        run = find(store, lineage.fingerprint, lineage.model_sha256)
         if run is not None and not agree(points(store, run), curves):
             # Half a run of the same recipe on another machine: its curves are not this model's.
             run = None
         restored = run is None
         if run is None:
-            run = create(store, params, lineage, restored=True)
-        folds = log_folds(store, run, lineage)
+            run = create(store, made, restored=True)
+        folds = log_folds(store, run, made, test=evaluated)
         changed = [
-            log_origin(store, run, params, lineage),
+            log_origin(store, run, whole, made),
             folds,
             _log_new_points(store, run, curves),
-            log_model(store, run.info.run_id, lineage, folder / layout.MODEL, lineage["model_sha256"]),
+            log_model(store, run.info.run_id, made, path, lineage.model_sha256),
             _log_scores(store, run, experiment) if evaluated else False,
             _log_files(store, run, dict(_files(experiment, evaluated=evaluated))),
             _log_tags(store, run, lock.tags(experiment)),
@@ -123,11 +123,11 @@ def _log_new_points(store: Store, run: MlflowRun, curves: Mapping[tuple[str, int
 
 
 def _log_scores(store: Store, run: MlflowRun, experiment: str) -> bool:
-    scores = dict(_flat_scores(_read_json(layout.metrics(experiment) / "scores.json")))
+    measured = {variant: scored.model_dump() for variant, scored in scores.read(experiment).items()}
     known = run.data.metrics
     changed = {
         (name, 0): value
-        for name, value in scores.items()
+        for name, value in _flat_scores(measured)
         if name not in known or not same_value(known[name], value)
     }
     log_points(store, run.info.run_id, changed)
@@ -146,12 +146,12 @@ def _flat_scores(value: Any, prefix: str = "") -> Iterator[tuple[str, float]]:
 
 def _files(experiment: str, *, evaluated: bool) -> Iterator[tuple[str, Path]]:
     """What a run holds, by its name there: the names are those of the project, without the experiment."""
-    for name in _MODEL_FILES:
-        yield name, layout.models(experiment) / name
+    for path in model.files(experiment):
+        yield path.name, path
     if evaluated:
         for kind, folder in (
-            ("metrics", layout.metrics(experiment)),
-            ("predictions", layout.predictions(experiment)),
+            ("metrics", evaluation.folder(experiment)),
+            ("predictions", predictions.folder(experiment)),
         ):
             for path in sorted(entry for entry in folder.rglob("*") if entry.is_file()):
                 if not path.name.startswith("."):
@@ -187,12 +187,3 @@ def _log_tags(store: Store, run: MlflowRun, tags: Mapping[str, str]) -> bool:
     for key, value in changed.items():
         store.client.set_tag(run.info.run_id, key, value)
     return bool(changed)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrackingError(
-            f"{path} cannot be read: {error}", "the JSON file that its stage wrote", "run `dvc checkout`"
-        ) from None

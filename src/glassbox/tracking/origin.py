@@ -6,21 +6,23 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from glassbox import layout
+from glassbox.artifacts import split
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.artifacts.split import FOLDS, LABEL
 from glassbox.files import sha256_file
+from glassbox.params.read import ParamsError, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from mlflow.entities import DatasetInput
     from mlflow.entities import Run as MlflowRun
     from pandas import Series
 
-    from glassbox.params import Experiment, Params
+    from glassbox.artifacts.experiment import Resolved
+    from glassbox.params.experiments import Experiment
     from glassbox.tracking.store import Store
 
-_FOLDS = ("train", "validation", "test")
 #: Servers before MLflow 2.8 refuse a longer parameter.
 _PARAM_LENGTH = 500
 #: MLflow's limit on the digest of a dataset.
@@ -49,12 +51,12 @@ def find(store: Store, fingerprint: str, model_sha256: str | None = None) -> Mlf
     return by_model.get(None)
 
 
-def create(store: Store, params: Params, lineage: Mapping[str, Any], *, restored: bool = False) -> MlflowRun:
+def create(store: Store, lineage: Mapping[str, Any], *, restored: bool = False) -> MlflowRun:
     """Creates the run of a lineage, with the tags by which it is found."""
     tags = {
         "glassbox.fingerprint": lineage["fingerprint"],
         "glassbox.experiment": lineage["experiment"],
-        "glassbox.profile": params.profile,
+        "glassbox.profile": _profile(),
         "mlflow.source.name": f"fine_tune@{lineage['experiment']}",
         "mlflow.source.type": "LOCAL",
     }
@@ -64,6 +66,14 @@ def create(store: Store, params: Params, lineage: Mapping[str, Any], *, restored
         # The commit that will hold dvc.lock is not there yet: this is its parent.
         tags["glassbox.git_parent"] = commit
     return store.client.create_run(store.experiment_id, tags=tags, run_name=run_name(lineage))
+
+
+def _profile() -> str:
+    """The profile that params.yaml was composed from."""
+    try:
+        return str(values()["profile"])
+    except (ParamsError, KeyError, TypeError):
+        return "unknown"
 
 
 def run_name(lineage: Mapping[str, Any]) -> str:
@@ -85,17 +95,17 @@ def _git_head() -> str | None:
         return None
 
 
-def log_origin(store: Store, run: MlflowRun, params: Params, lineage: Mapping[str, Any]) -> bool:
+def log_origin(store: Store, run: MlflowRun, whole: Resolved, lineage: Mapping[str, Any]) -> bool:
     """Logs parameters and hashes, each unless the run has it. Says whether anything was missing."""
     from mlflow.entities import Param, RunTag
 
     new_params = {key: value for key, value in _flat(lineage["params"]) if key not in run.data.params}
-    departures = params.departures(lineage["experiment"])
     tags = {
-        "mlflow.note.content": _note(params.experiments[lineage["experiment"]], departures),
+        "mlflow.note.content": _note(whole.settings),
         # Always there, so that a departure that is gone does not stay in the store.
-        "glassbox.departures": "\n".join(departures) or "none",
+        "glassbox.departures": "\n".join(whole.settings.departures) or "none",
         **{f"data.{key}": value for key, value in lineage["data"].items()},
+        **{f"code.{key}": value for key, value in lineage["code"].items()},
         **{f"machine.{key}": _text(value) for key, value in lineage["machine"].items()},
     }
     new_tags = {key: value for key, value in tags.items() if run.data.tags.get(key) != value}
@@ -108,19 +118,40 @@ def log_origin(store: Store, run: MlflowRun, params: Params, lineage: Mapping[st
     return bool(new_params or new_tags)
 
 
-def log_folds(store: Store, run: MlflowRun, lineage: Mapping[str, Any]) -> bool | None:
-    """Logs one dataset a fold, unless the run has them. Says whether they were missing.
+def log_folds(store: Store, run: MlflowRun, lineage: Mapping[str, Any], *, test: bool) -> bool | None:
+    """Logs one dataset a fold, unless the run has it. Says whether any was missing.
+
+    Args:
+        store: The open store.
+        run: The run.
+        lineage: What its model is made from.
+        test: Whether the test fold is among them, which a model does not see until it is evaluated.
 
     Returns:
-        None if they are missing and the split that the model was trained on is not on disk.
+        None if one is missing in the run, and not on disk as the model saw it.
     """
-    if len(run.inputs.dataset_inputs) >= len(_FOLDS):
-        return False
-    path = layout.split(lineage["params"]["split"]) / "split.parquet"
-    if not path.is_file() or sha256_file(path) != lineage["data"]["split_sha256"]:
-        return None
-    store.client.log_inputs(run.info.run_id, datasets=_folds(lineage, path))
-    return True
+    name, held = lineage["params"]["split"], {_key(entry) for entry in run.inputs.dataset_inputs}
+    missing = []
+    for fold in FOLDS if test else FOLDS[:2]:
+        path = split.path(name, fold)
+        there = sha256_file(path) if path.is_file() else None
+        # Of a test fold only the disk says which it is: without it, the one that the run has will do.
+        seen = lineage["data"].get(f"{fold}_sha256", there)
+        if any(known == f"{name} {fold}" and (seen or digest).startswith(digest) for known, digest in held):
+            continue
+        if there is None or there != seen:
+            return None
+        try:
+            missing.append(_dataset(name, fold, there))
+        except ArtifactError:
+            return None
+    if missing:
+        store.client.log_inputs(run.info.run_id, datasets=missing)
+    return bool(missing)
+
+
+def _key(entry: DatasetInput) -> tuple[str, str]:
+    return entry.dataset.name, entry.dataset.digest
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -137,7 +168,7 @@ def _text(value: Any) -> str:
     return text if len(text) <= _PARAM_LENGTH else f"{text[: _PARAM_LENGTH - 1]}…"
 
 
-def _note(experiment: Experiment, departures: list[str]) -> str:
+def _note(experiment: Experiment) -> str:
     """What the UI shows above a run: what it is, what its source reports and where it departs from that."""
     published = [
         f"- {variant} {metric}: {value}"
@@ -145,39 +176,32 @@ def _note(experiment: Experiment, departures: list[str]) -> str:
         for metric, value in scores.items()
     ]
     lines = [f"**{experiment.title}**", "", f"Published: {experiment.published.source}", "", *published]
-    if departures:
-        lines += ["", "Departures:", "", *(f"- {departure}" for departure in departures)]
+    if experiment.departures:
+        lines += ["", "Departures:", "", *(f"- {departure}" for departure in experiment.departures)]
     return "\n".join(lines)
 
 
-def _folds(lineage: Mapping[str, Any], path: Path) -> list[DatasetInput]:
-    """One dataset a fold: its counts, and the digest of the split they were counted in."""
-    import pandas as pd
+def _dataset(name: str, fold: str, digest: str) -> DatasetInput:
+    """A fold as MLflow shows it: its counts, and the digest of the table they were counted in."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    name = lineage["params"]["split"]
-    table = pd.read_parquet(path)
-    labels = [column for column in table.columns if column.startswith("label_")]
-    columns = [{"name": column, "type": _column_type(table[column])} for column in table.columns]
-    inputs = []
-    for fold in _FOLDS:
-        rows = table[table["fold"] == fold]
-        profile = {
-            "images": len(rows),
-            "patients": int(rows["patient_id"].nunique()),
-            "draws_per_epoch": int(rows["draws"].sum()),
-            **{f"images_{column.removeprefix('label_')}": int(rows[column].sum()) for column in labels},
-        }
-        dataset = Dataset(
-            name=f"{name} {fold}",
-            digest=lineage["data"]["split_sha256"][:_DIGEST_LENGTH],
-            source_type="local",
-            source=json.dumps({"uri": path.as_posix()}),
-            schema=json.dumps({"mlflow_colspec": columns}),
-            profile=json.dumps(profile),
-        )
-        inputs.append(DatasetInput(dataset, tags=[InputTag("mlflow.data.context", fold)]))
-    return inputs
+    rows = split.read(name, fold)
+    profile = {
+        "images": len(rows),
+        "patients": int(rows["patient_id"].nunique()),
+        "draws_per_epoch": int(rows["draws"].sum()),
+        **{f"images_{column.removeprefix(LABEL)}": int(rows[column].sum()) for column in split.labels(rows)},
+    }
+    columns = [{"name": column, "type": _column_type(rows[column])} for column in rows.columns]
+    dataset = Dataset(
+        name=f"{name} {fold}",
+        digest=digest[:_DIGEST_LENGTH],
+        source_type="local",
+        source=json.dumps({"uri": split.path(name, fold).as_posix()}),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps(profile),
+    )
+    return DatasetInput(dataset, tags=[InputTag("mlflow.data.context", fold)])
 
 
 def _column_type(column: Series[Any]) -> str:

@@ -6,8 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from glassbox import layout
-from glassbox.files import sha256_file
+from glassbox.artifacts import experiment, model
 from glassbox.tracking.curves import Point, agree, curve_points, log_points, points
 from glassbox.tracking.model import log_model
 from glassbox.tracking.origin import create, find, log_folds, log_origin
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 
     from mlflow.entities import Run as MlflowRun
 
-    from glassbox.params import Params
+    from glassbox.artifacts.experiment import Resolved
+    from glassbox.artifacts.model import Lineage
 
 
 class Run:
@@ -30,16 +30,16 @@ class Run:
 
     Args:
         store: The open store.
-        params: All parameters.
-        lineage: What the model is made from (the content of `lineage.json`).
+        whole: The experiment.
+        lineage: What the model is made from, as `model.made_from` has it.
     """
 
-    def __init__(self, store: Store, params: Params, lineage: Mapping[str, Any]) -> None:
-        self._store, self._params, self._lineage = store, params, lineage
+    def __init__(self, store: Store, whole: Resolved, lineage: Mapping[str, Any]) -> None:
+        self._store, self._whole, self._lineage = store, whole, lineage
         self._lost = False
         self._rows: list[Mapping[str, float | int | str]] = []
         with store.alone():
-            run = find(store, lineage["fingerprint"]) or create(store, params, lineage)
+            run = find(store, lineage["fingerprint"]) or create(store, lineage)
         self._enter(run)
 
     def _enter(self, run: MlflowRun) -> None:
@@ -47,8 +47,8 @@ class Run:
         self._model_sha256 = run.data.tags.get("glassbox.model_sha256")
         self._points: dict[Point, float] = points(self._store, run)
         self._store.client.update_run(self.id, status="RUNNING")
-        log_origin(self._store, run, self._params, self._lineage)
-        log_folds(self._store, run, self._lineage)
+        log_origin(self._store, run, self._whole, self._lineage)
+        log_folds(self._store, run, self._lineage, test=False)
 
     def log_epoch(self, row: Mapping[str, float | int | str]) -> None:
         """Logs one row of the history, unless the run has that epoch already.
@@ -67,10 +67,10 @@ class Run:
         log_points(self._store, self.id, missing)
         self._points |= missing
 
-    def log_model(self) -> None:
-        """Logs `models/<experiment>/model.keras` as it is, and as an MLflow model."""
-        path = layout.models(self._lineage["experiment"]) / layout.MODEL
-        self._unless_lost(self._log_model, path, sha256_file(path))
+    def log_model(self, lineage: Lineage) -> None:
+        """Logs the model of a record as it is, and as an MLflow model."""
+        path = model.files(lineage.experiment).model
+        self._unless_lost(self._log_model, path, lineage.model_sha256)
 
     def _log_model(self, path: Path, digest: str) -> None:
         if self._model_sha256 not in (None, digest):
@@ -80,7 +80,7 @@ class Run:
     def _leave_to_its_model(self) -> None:
         """Goes on in a new run: here the recipe gave other numbers than it did for this run's model."""
         self._store.client.set_terminated(self.id, "FINISHED" if self._model_sha256 else "FAILED")
-        self._enter(create(self._store, self._params, self._lineage))
+        self._enter(create(self._store, self._lineage))
         self._points = curve_points(self._rows)
         log_points(self._store, self.id, self._points)
 
@@ -103,22 +103,21 @@ class Run:
 
 
 @contextmanager
-def training_run(params: Params, experiment: str, lineage: Mapping[str, Any]) -> Iterator[Run]:
+def training_run(lineage: Mapping[str, Any]) -> Iterator[Run]:
     """The run of a model that is being trained: found by its fingerprint, or created.
 
     It ends as finished, as failed when the block raises, or as killed when the block is interrupted. A run
     whose process was killed stays as it was; the next training of the same fingerprint goes on in it.
 
     Args:
-        params: All parameters.
-        experiment: Key of the experiment.
-        lineage: What the model is made from; it has no `model_sha256` yet.
+        lineage: What the model is made from, as `model.made_from` has it.
 
     Raises:
         TrackingError: The store cannot be used. This is found before anything is trained.
+        ArtifactError: The recipe of the experiment is missing or damaged.
     """
     with refusing():
-        run = Run(open_store(), params, {**lineage, "experiment": experiment})
+        run = Run(open_store(), experiment.resolved(lineage["experiment"]), lineage)
     try:
         yield run
     except Exception:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from glassbox import layout
-from glassbox.errors import TrackingError
+from glassbox.errors import GlassboxError
 from glassbox.files import locked
+from glassbox.paths import WORK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 EXPERIMENT = "glassbox"
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _SQLITE = "sqlite:///"
+
+
+class TrackingError(GlassboxError):
+    """The MLflow store cannot be used, or what it should mirror is not on disk."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def open_store() -> Store:
     # Both before MLflow is imported; the second because it prints the address of every run, password and all.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    uri, lock = tracking_uri(), root() / layout.WORK / "locks" / "mlflow.lock"
+    uri, lock = tracking_uri(), root() / WORK / "locks" / "mlflow.lock"
     with refusing():
         _reach(uri)
         from mlflow.tracking import MlflowClient

@@ -1,4 +1,4 @@
-"""What is made of an archive: shards at a size, and splits."""
+"""Who is in, in which fold, and how often shown: a split, and the question that its labels answer."""
 
 from __future__ import annotations
 
@@ -7,22 +7,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from glassbox.params.base import Frozen, Key, Share
-
-Method = Literal["area", "article"]
-
-
-class Dataset(Frozen):
-    """A source at a size."""
-
-    source: Key
-    #: Width and height of the stored images in pixels.
-    size: Annotated[int, Field(ge=16, le=2048)]
-    #: How images are scaled: by the mean over areas, or as the 2018 article's script did.
-    method: Method = "area"
-    #: About how many images are in one shard, which is one task of the cluster: from half to half as many again.
-    shard_images: PositiveInt = 256
-    #: Share of the images that may be unreadable before the stage fails.
-    rejected_share: Share = 0.001
 
 
 class BinaryLabels(Frozen):

@@ -1,0 +1,99 @@
+"""The index of an archive: where its members lie and what they hold, parsed once and read by every worker."""
+
+from __future__ import annotations
+
+from itertools import starmap
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from glassbox.artifacts import table
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.files import fingerprint
+from glassbox.paths import DATA
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+#: The fields of a `Member`, in its order; offset and sizes in bytes.
+SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("offset", pa.int64()),
+        ("compressed", pa.int64()),
+        ("size", pa.int64()),
+        ("crc", pa.uint32()),
+        ("method", pa.uint8()),
+        ("sha256", pa.string()),
+    ]
+)
+
+
+class Member(NamedTuple):
+    """Where a member's bytes lie, and which they are.
+
+    Attributes:
+        name: Path inside the archive.
+        offset: Offset of its local header in the file, in bytes.
+        compressed: Size in the archive, in bytes.
+        size: Size after inflating, in bytes.
+        crc: CRC-32 of its content.
+        method: 0 (stored) or 8 (deflated).
+        sha256: Of its content; empty until it was read. The CRC-32 says too little: a PNG ends each chunk with one
+            of its own, which leaves 16 bits to that of a file with one data chunk.
+    """
+
+    name: str
+    offset: int
+    compressed: int
+    size: int
+    crc: int
+    method: int
+    sha256: str = ""
+
+
+def path(source: str) -> Path:
+    """Where the index of a source's archive lies."""
+    return DATA / "archives" / f"{source}.members.parquet"
+
+
+def contents(members: Sequence[Member]) -> str:
+    """One SHA-256 for the names and contents of all members.
+
+    Two zips of the same files share it although order, compression and dates, and so their bytes, differ.
+    """
+    return fingerprint(sorted((member.name, member.sha256) for member in members))
+
+
+def write(source: str, members: Sequence[Member], archive_sha256: str) -> None:
+    """Writes the index; the same archive gives the same bytes.
+
+    Args:
+        source: Key of the source.
+        members: In archive order, each with its SHA-256.
+        archive_sha256: Of the zip.
+    """
+    rows = pa.Table.from_pylist([member._asdict() for member in members], SCHEMA)
+    facts = {"archive_sha256": archive_sha256}
+    table.write(path(source), rows, f"download@{source}", facts, compression="zstd")
+
+
+def read(source: str) -> tuple[list[Member], str]:
+    """The members of a source's archive in archive order, without opening it, and the SHA-256 of the zip.
+
+    Raises:
+        ArtifactError: The index is missing or damaged.
+    """
+    rows, facts = table.read(path(source), f"download@{source}", SCHEMA)
+    columns = (column.to_pylist() for column in rows.columns)
+    return list(starmap(Member, zip(*columns, strict=True))), str(facts["archive_sha256"])
+
+
+def known(source: str, archive_sha256: str) -> list[Member]:
+    """The members by an index that is there already, if it is whole and of these very bytes; else none."""
+    try:
+        members, of = read(source)
+    except ArtifactError:
+        return []
+    return members if of == archive_sha256 else []

@@ -1,0 +1,133 @@
+"""The recipe of an experiment: what its parameters imply, worked out once for every stage that follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from glassbox.artifacts import cells, recipe
+from glassbox.artifacts.experiment import CONSUMER, Resolved
+from glassbox.artifacts.recipe import EvaluateRecipe, PhaseRecipe, PredictRecipe
+from glassbox.errors import GlassboxError
+from glassbox.params.datasets import Dataset
+from glassbox.params.experiments import NO_CHOICE, PHASES, AllButLastLayers, Experiment, Phase, PhaseName
+from glassbox.params.read import block
+from glassbox.params.sources import AnySource
+from glassbox.params.splits import Split
+from glassbox.params.weights import NoWeights, Weights
+
+if TYPE_CHECKING:
+    from glassbox.artifacts.cells import Cell
+    from glassbox.params.base import Frozen
+
+
+class RecipeError(GlassboxError):
+    """An experiment cannot take what its grid chose."""
+
+
+def write(experiment: str) -> None:
+    """Resolves an experiment of params.yaml and writes its recipe, one file a stage that needs some of it.
+
+    Raises:
+        ParamsError: One of its blocks is missing or wrong.
+        ArtifactError: The choice of its grid is missing or damaged.
+        RecipeError: The grid chose fewer cells than the experiment's rank.
+    """
+    whole = mounted(experiment)
+    whole = with_cell(whole, _chosen(whole)) if whole.settings.choice.file != NO_CHOICE else whole
+    whole = thawed(whole)
+    settings = whole.settings
+    consumers: dict[str, Frozen] = {
+        **{name: phase(whole, name) for name in PHASES},
+        "predict": PredictRecipe(
+            split=settings.split,
+            dataset=whole.split.dataset,
+            augmentation=settings.augmentation,
+            training=settings.training,
+        ),
+        "evaluate": EvaluateRecipe(
+            task=whole.split.labels.task,
+            evaluation=settings.evaluation,
+            early_stopping=settings.fine_tune.early_stopping,
+        ),
+        CONSUMER: whole,
+    }
+    recipe.write(experiment, consumers)
+
+
+def mounted(experiment: str) -> Resolved:
+    """An experiment of params.yaml with the blocks that it names, nothing resolved.
+
+    Raises:
+        ParamsError: One of the blocks is missing or wrong.
+    """
+    settings: Experiment = block("experiments", experiment, Experiment)
+    split: Split = block("splits", settings.split, Split)
+    return Resolved(
+        key=experiment,
+        settings=settings,
+        split=split,
+        dataset=block("datasets", split.dataset, Dataset),
+        source=block("sources", split.source, AnySource),
+        weights=block("weights", settings.weights, Weights),
+    )
+
+
+def phase(whole: Resolved, name: PhaseName) -> PhaseRecipe:
+    """What a phase of an experiment runs with."""
+    settings = whole.settings
+    return PhaseRecipe(
+        experiment=whole.key,
+        task=whole.split.labels.task,
+        split=settings.split,
+        dataset=whole.split.dataset,
+        weights=settings.weights,
+        model=settings.model,
+        augmentation=settings.augmentation,
+        training=settings.training,
+        phase=getattr(settings, name),
+    )
+
+
+def with_cell(whole: Resolved, cell: Cell) -> Resolved:
+    """An experiment with the images and the frozen layers of a cell of a grid, in place of its own."""
+    settings = whole.settings
+    changed = settings.model_copy(
+        update={
+            "training": settings.training.model_copy(update={"images": cell.images}),
+            "fine_tune": settings.fine_tune.model_copy(
+                update={"freeze": AllButLastLayers(all_but_last=cell.all_but_last)}
+            ),
+        }
+    )
+    return whole.model_copy(update={"settings": changed})
+
+
+def _chosen(whole: Resolved) -> Cell:
+    choice = whole.settings.choice
+    best = cells.read(choice.file, f"choose@{choice.file.stem}")
+    if choice.rank > len(best):
+        place = f"experiments.{whole.key}.choice.rank"
+        raise RecipeError(
+            f"{place}: {choice.rank} of {len(best)} in {choice.file}",
+            f"a rank from 1 to {len(best)}",
+            f"lower {place}, or raise the grid's choices",
+        )
+    return best[choice.rank - 1]
+
+
+def thawed(whole: Resolved) -> Resolved:
+    """An experiment as it runs: from random weights a frozen backbone would teach its head nothing, so none is."""
+    if not isinstance(whole.weights, NoWeights):
+        return whole
+    settings = whole.settings
+    phases: dict[PhaseName, Phase] = {name: getattr(settings, name) for name in PHASES}
+    frozen = [name for name, phase in phases.items() if phase.epochs > 0 and phase.freeze != "nothing"]
+    said = tuple(
+        f"Weights are random, so nothing is frozen in the {name.replace('_', '-')}: a frozen random backbone "
+        "learns nothing."
+        for name in frozen
+    )
+    changed: dict[str, object] = {name: phases[name].model_copy(update={"freeze": "nothing"}) for name in frozen}
+    return whole.model_copy(
+        update={"settings": settings.model_copy(update={**changed, "departures": settings.departures + said})}
+    )

@@ -1,0 +1,7 @@
+"""Why an archive cannot be used."""
+
+from glassbox.errors import GlassboxError
+
+
+class ArchiveError(GlassboxError):
+    """An archive is missing, damaged, or not the one that was promised."""
