@@ -2,7 +2,6 @@
 
 import io
 import re
-import sys
 import zipfile
 from contextlib import ExitStack
 
@@ -43,9 +42,6 @@ def project(tmp_path_factory):
     """A copy of this project in which the page was followed; it is the working directory."""
     root = tmp_path_factory.mktemp("project")
     environment = {"PYTHONPATH": str(root / "src")}
-    if sys.dont_write_bytecode:
-        # Seven processes import pandas: the first compiles it for all.
-        environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(root / "work" / "bytecode")}
     with ExitStack() as stack:
         # A cluster in this process is there at once.
         cluster = LocalCluster(
