@@ -1,36 +1,45 @@
-"""From shards to augmented batches, on one core: beside Keras' legacy `ImageDataGenerator` on an array in memory.
+"""From shards to augmented batches: beside Keras' legacy `ImageDataGenerator` on one core, and by several threads.
 
     uv run python benchmarks/batches.py [--quick]
 
-Both sides deliver what VGG16's first layer takes, float32 (32, 384, 384, 3) from 0 to 255, varied as the 2018
-article did: horizontal flip, shifts of 15 %, rotation within 5 degrees, shear, zoom of 10 %, the nearest pixel
-outside.
+Films of 384 px in batches of 32, varied as the 2018 article did: horizontal flip, shifts of 15 %, rotation within
+5 degrees, shear, zoom of 10 %, the nearest pixel outside.
 
-- `glassbox`: `batches.training` over HDF5 shards on the disk, as both phases of a training use it. It delivers one
-  channel of uint8, which the network casts and repeats; here both are done before the clock stops.
+- `glassbox`: `batches.in_order` over HDF5 shards on the disk, which makes batches as a training has them. It
+  delivers one channel of uint8, which the network casts and repeats; here both are done before the clock stops.
 - `generator`: `ImageDataGenerator.flow` over a float32 array of three channels in memory, as the article had it.
 
-Seconds of CPU of all threads. Medians of nine rounds in turn, with 95 % intervals. Prints a table and, last, one
-line of JSON.
+Both deliver what VGG16's first layer takes, float32 (32, 384, 384, 3) from 0 to 255, in seconds of CPU of all
+threads. Then the same batches as the network gets them, by one thread, by two and by one a core, in seconds of the
+clock: `threads_2` is the rate of two threads by that of one. It says something on a machine with two cores that
+nobody else uses meanwhile; one that is shared shows a wide interval.
+
+Medians of nine rounds in turn, with 95 % intervals. Prints a table and, last, one line of JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
+from unittest import mock
 
 import cv2
 import films
 import numpy as np
 from interleaved import ratio, rounds
 
-from glassbox.learning import batches
 from glassbox.params.experiments import Augmentation
+from glassbox.processor import cores
+from glassbox.training import augment, batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 SIZE, BATCH = 384, 32
 #: The 2018 article's; its shear of 0.01 is in degrees.
@@ -38,30 +47,51 @@ ARTICLE = Augmentation(horizontal_flip=True, shift=0.15, rotation=5.0, shear=0.0
 
 
 def main() -> None:
-    """Measures, prints the table, and last the line of JSON."""
+    """Measures, prints the tables, and last the line of JSON."""
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--quick", action="store_true", help="three rounds of little work: shows that all runs")
     asked = arguments.parse_args()
-    steps, count = (1, 3) if asked.quick else (4, 9)
+    (few, many), count = ((1, 4), 3) if asked.quick else ((4, 24), 9)
     with tempfile.TemporaryDirectory() as folder:
-        fold = films.fold(Path(folder) / "shards", images=8 * BATCH, size=SIZE)
-        stream = batches.training(fold, ARTICLE, BATCH, 1, first_pass=0)
-        seconds = rounds(
-            {"glassbox": partial(_ours, stream, steps), "generator": partial(_theirs, _generator(fold), steps)},
-            count,
-        )
-        stream.close()
-    faster = ratio(seconds["generator"], seconds["glassbox"])
-    print(f"{BATCH * steps} films of {SIZE} px a round, {count} rounds")
+        less, more = (films.fold(Path(folder) / f"{steps}", steps * BATCH, SIZE) for steps in (few, many))
+        one_core = {"glassbox": partial(_ours, less), "generator": partial(_theirs, _generator(less), few)}
+        print(f"{count} rounds; films of {SIZE} px a second of one core:")
+        seconds = _measured(one_core, few, count, time.process_time)
+        faster = ratio(seconds["generator"], seconds["glassbox"])
+        print(f"glassbox by generator: {faster}")
+        by_threads = {f"threads: {number}": partial(_threaded, more, number) for number in {1, 2, cores()}}
+        print(f"films a second by the clock, on {cores()} cores:")
+        seconds = _measured(by_threads, many, count, time.perf_counter)
+    threads_2 = ratio(seconds["threads: 1"], seconds["threads: 2"])
+    print(f"two threads by one: {threads_2}")
+    print(
+        json.dumps({"vs_image_data_generator": round(faster.median, 2), "threads_2": round(threads_2.median, 2)})
+    )
+
+
+def _measured(
+    work: Mapping[str, Callable[[], None]], steps: int, count: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
+    """The seconds of each round by name, whose medians are printed as rates."""
+    seconds = rounds(work, count, clock)
     for name, taken in seconds.items():
-        print(f"{name:>10}: {BATCH * steps / median(taken):8.1f} films a second of one core")
-    print(f"ratio: {faster}")
-    print(json.dumps({"vs_image_data_generator": round(faster.median, 2)}))
+        print(f"{name:>11}: {steps * BATCH / median(taken):8.1f}")
+    return seconds
 
 
-def _ours(stream: object, steps: int) -> None:
-    for images, _ in itertools.islice(stream, steps):
+def _delivered(fold: batches.Fold) -> object:
+    return batches.in_order(fold, BATCH, augment.draw(ARTICLE, len(fold), (1,)))
+
+
+def _ours(fold: batches.Fold) -> None:
+    for images in _delivered(fold):
         _three_channels(images)
+
+
+def _threaded(fold: batches.Fold, threads: int) -> None:
+    with mock.patch.object(batches, "cores", return_value=threads):
+        for _ in _delivered(fold):
+            pass
 
 
 def _three_channels(images: np.ndarray) -> np.ndarray:

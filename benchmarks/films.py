@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from glassbox.artifacts import shards
-from glassbox.learning.batches import Fold
+from glassbox.training.batches import Fold
 
 if TYPE_CHECKING:
     from pathlib import Path

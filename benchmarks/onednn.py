@@ -75,9 +75,7 @@ def _serve(pipe: Connection, size: int) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import numpy as np
 
-    from glassbox.learning import network, runtime
-    from glassbox.learning.freezing import freeze
-    from glassbox.learning.optimizers import optimizer
+    from glassbox.networks import network, runtime
     from glassbox.params.experiments import FirstLayers, Model, Optimizer, Training
 
     training = Training(seed=1, batch_size=BATCH)
@@ -91,8 +89,8 @@ def _serve(pipe: Connection, size: int) -> None:
     models = {}
     for name, (frozen, settings_of) in phases.items():
         models[name] = network.build(settings, size, "binary", 2, mean=0.0, deviation=1.0)
-        freeze(models[name], frozen)
-        models[name].compile(optimizer(settings_of, 1), "categorical_crossentropy")
+        network.freeze(models[name], frozen)
+        models[name].compile(network.optimizer(settings_of, 1), "categorical_crossentropy")
     images = np.random.default_rng(1).integers(0, 255, (BATCH, size, size), np.uint8)
     labels = np.eye(2, dtype=np.float32)[np.arange(BATCH) % 2]
     pipe.send("ready")

@@ -13,9 +13,9 @@ makes the pixels differs:
 - `no compiler`: `glassbox` where Numba cannot be had;
 - `inflate`: nothing but the inflating of the films' image data, which lie in memory.
 
-These run in seconds of CPU on one core. Then tasks of 256 films run on one and on two processes of a bare pool
-and on a local Dask cluster, in seconds of the clock: leave the machine alone meanwhile. Dask's start is counted as
-a share of the full set of 112,120 films at the measured speed.
+These run in seconds of CPU on one core. Then shards of 256 films are written on one and on two processes of a bare
+pool and on a local Dask cluster, in seconds of the clock: leave the machine alone meanwhile. Dask's start is
+counted as a share of the full set of 112,120 films at the measured speed.
 
 Medians of at least nine rounds in turn, with 95 % intervals. Prints tables and, last, one line of JSON.
 """
@@ -35,7 +35,6 @@ import tempfile
 import time
 import zipfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -49,11 +48,11 @@ import numpy as np
 from distributed import Client, LocalCluster, wait
 from interleaved import Ratio, ratio, rounds
 
+from glassbox.archives import zip as zips
 from glassbox.params.sources import PhantomSource
+from glassbox.phantoms import archive as phantom
 from glassbox.shards import compiled, png
-from glassbox.shards.shard import Image, Task, write
-from glassbox.sources import phantom
-from glassbox.sources import zip as zips
+from glassbox.shards.shard import Image, ShardPlan, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,21 +68,21 @@ from glassbox.shards.shard import write
 write(pickle.load(sys.stdin.buffer))
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", pathlib.Path("/proc/self/status").read_text())[1]) * 1024 / 1e6)
 """
-#: Films of NIH, and of one task.
-FULL, TASK = 112_120, 256
+#: Films of NIH, and of one shard.
+FULL, SHARD = 112_120, 256
 
 
 class Films(NamedTuple):
-    """Films in an archive, repeated under other names until they are enough for a task."""
+    """Films in an archive, repeated under other names until they are enough for a shard."""
 
     archive: Path
     members: list[Member]
     contents: list[bytes]
 
-    def task(self, folder: Path, number: int, count: int) -> Task:
-        """A task of `count` films for the resize stage's worker."""
+    def plan(self, folder: Path, name: str, count: int, size: int = SIZE) -> ShardPlan:
+        """A shard of `count` films for the resize stage's worker to write."""
         images = tuple(Image(f"{at:05d}", member) for at, member in enumerate(self.members[:count]))
-        return Task(self.archive, images, SIZE, "area", folder, f"part-{number:05d}")
+        return ShardPlan(self.archive, images, size, "area", folder / f"{name}.h5")
 
 
 def main() -> None:
@@ -114,7 +113,7 @@ def _films(archive: Path, folder: Path) -> Films:
     contents = [content for content in contents if png.parse(content).is_plain_grey]
     repeated = folder / "films.zip"
     with zipfile.ZipFile(repeated, "w") as target:
-        for at in range(TASK):
+        for at in range(SHARD):
             target.writestr(f"{at:05d}.png", contents[at % len(contents)])
     print(f"{len(contents)} films of {archive.name}, {sum(map(len, contents)) // len(contents):,} bytes each")
     return Films(repeated, zips.verify(repeated, zips.members(repeated), label="films"), contents)
@@ -122,18 +121,18 @@ def _films(archive: Path, folder: Path) -> Films:
 
 def _one_core(films: Films, folder: Path, count: int, images: int) -> dict[str, float]:
     compiled.load()
-    task = films.task(folder, 0, images)
+    plan = films.plan(folder, "one", images)
     data = [_image_data(films.contents[at % len(films.contents)]) for at in range(images)]
 
     def without_compiler() -> None:
         with mock.patch.object(compiled, "load", return_value=compiled.Compiled(None)):
-            write(task)
+            write(plan)
 
     work: dict[str, Callable[[], object]] = {
-        "glassbox": partial(write, task),
-        "opencv": partial(_loop, task, _opencv),
-        "article": partial(_loop, task, partial(_article, anti_aliasing=False)),
-        "skimage": partial(_loop, task, partial(_article, anti_aliasing=True)),
+        "glassbox": partial(write, plan),
+        "opencv": partial(_loop, plan, _opencv),
+        "article": partial(_loop, plan, partial(_article, anti_aliasing=False)),
+        "skimage": partial(_loop, plan, partial(_article, anti_aliasing=True)),
         "no compiler": without_compiler,
         "inflate": lambda: [deflate.zlib_decompress(stream, size) for stream, size in data],
     }
@@ -152,8 +151,8 @@ def _one_core(films: Films, folder: Path, count: int, images: int) -> dict[str, 
     return _flat(ratios) | {"images_per_second": round(images / median(seconds["glassbox"]), 1)}
 
 
-def _many_cores(films: Films, folder: Path, count: int, tasks: int) -> dict[str, float]:
-    work = [films.task(folder, number, TASK) for number in range(tasks)]
+def _many_cores(films: Films, folder: Path, count: int, shards: int) -> dict[str, float]:
+    work = [films.plan(folder, str(number), SHARD) for number in range(shards)]
     spawn = multiprocessing.get_context("spawn")
     start = time.perf_counter()
     with (
@@ -171,13 +170,13 @@ def _many_cores(films: Films, folder: Path, count: int, tasks: int) -> dict[str,
                 count,
                 time.perf_counter,
             )
-    full = FULL / (TASK * tasks) * median(seconds["two processes"])
+    full = FULL / (SHARD * shards) * median(seconds["two processes"])
     steady = ratio(seconds["Dask, two workers"], seconds["two processes"])
     ratios = {"two_workers": ratio(seconds["one process"], seconds["two processes"])}
     overhead = Ratio(*(round(value - 1 + started / full, 4) for value in steady))
-    print(f"\n{tasks} tasks of {TASK} films, {count} rounds")
+    print(f"\n{shards} shards of {SHARD} films, {count} rounds")
     for name, taken in seconds.items():
-        print(f"{name:>18} {TASK * tasks / median(taken):>8.0f} films/s")
+        print(f"{name:>18} {SHARD * shards / median(taken):>8.0f} films/s")
     _print(ratios | {"dask_steady": steady, "dask_overhead": overhead})
     print(f"Dask starts in {started:.1f} s, {started / full:.2%} of the full set's {full:.0f} s")
     return _flat(ratios | {"dask_overhead": overhead}) | {"dask_start_seconds": round(started, 2)}
@@ -185,9 +184,9 @@ def _many_cores(films: Films, folder: Path, count: int, tasks: int) -> dict[str,
 
 def _memory(films: Films, folder: Path) -> dict[str, float]:
     """The peak memory of a worker process that writes a shard of 256 films at 1024 px, where it needs most."""
-    task = replace(films.task(folder, 0, TASK), size=1024, name="large")
+    plan = films.plan(folder, "large", SHARD, 1024)
     done = subprocess.run(
-        [sys.executable, "-c", _PEAK], input=pickle.dumps(task), stdout=subprocess.PIPE, check=True
+        [sys.executable, "-c", _PEAK], input=pickle.dumps(plan), stdout=subprocess.PIPE, check=True
     )
     peak = float(done.stdout)
     print(f"\na worker's peak memory: {peak:.0f} MB")
@@ -218,15 +217,15 @@ def _reduced_jpeg(films: Films) -> dict[str, float]:
     }
 
 
-def _loop(task: Task, scale: Callable[[bytes], np.ndarray]) -> None:
-    """A script's plain loop: the images of a task, read, hashed, scaled by `scale`, and written to one shard."""
-    pixels = np.empty((len(task.images), SIZE, SIZE), np.uint8)
-    with zips.opened(task.archive) as descriptor:
-        for at, image in enumerate(task.images):
+def _loop(plan: ShardPlan, scale: Callable[[bytes], np.ndarray]) -> None:
+    """A script's plain loop: the images of a shard, read, hashed, scaled by `scale`, and written to one shard."""
+    pixels = np.empty((len(plan.images), SIZE, SIZE), np.uint8)
+    with zips.opened(plan.archive) as descriptor:
+        for at, image in enumerate(plan.images):
             content = zips.read(descriptor, image.member)
             hashlib.sha256(content).hexdigest()
             pixels[at] = scale(content)
-    path = task.folder / "loop.h5"
+    path = plan.path.with_name("loop.h5")
     with h5py.File(path, "w") as shard:
         shard.create_dataset("images", data=pixels)
     with path.open("rb") as written:

@@ -37,7 +37,7 @@ SPLIT = "split@infiltration"
 BOUNDS = {"seconds": 20.0, "peak_mb": 1000.0, "status_seconds": 3.0, "repro_seconds": 6.0}
 _INDEX = """
 from glassbox.artifacts import archive, members
-from glassbox.sources import zip as zips
+from glassbox.archives import zip as zips
 place, (_, sha256) = archive.path("films"), members.read("films")
 members.write("films", zips.verify(place, zips.members(place), label="films"), sha256)
 """
@@ -118,7 +118,6 @@ def _params(archive: Path) -> dict[str, object]:
         "datasets": {"films_16": {"source": "films", "size": 16}},
         "splits": {"infiltration": split},
         "grids": {},
-        "rows": {},
         "weights": {},
         "experiments": {},
     }
@@ -132,8 +131,9 @@ def make(path: Path) -> None:
 
     from glassbox.files import atomic
     from glassbox.params.sources import PhantomSource
-    from glassbox.sources import films as generated
-    from glassbox.sources import png
+    from glassbox.phantoms import films as generated
+    from glassbox.phantoms import png
+    from glassbox.phantoms.findings import FINDINGS
 
     films = generated.cohort(PhantomSource(kind="phantom", layout="nih", seed=2018, patients=PATIENTS, size=32))[
         :IMAGES
@@ -152,10 +152,10 @@ def make(path: Path) -> None:
             for film in films
         ]
         boxed = [
-            f"{film.image_id},{generated.BOXED[finding]},225.08,547.02,86.78,79.19"
+            f"{film.image_id},{FINDINGS[finding].box_name},225.08,547.02,86.78,79.19"
             for film in films
             for finding in film.findings
-            if film.official_split == "test" and finding in generated.BOXED
+            if film.official_split == "test" and FINDINGS[finding].box_name
         ]
         tables = {
             "Data_Entry_2017.csv": [_HEADER, *entries],

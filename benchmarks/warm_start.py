@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from sklearn.metrics import roc_auc_score
 
 from glassbox import profiles, recipes
+from glassbox.archives.download import download
 from glassbox.artifacts import code, predictions, recipe
+from glassbox.catalogs.build import build as build_catalog
 from glassbox.code.digests import digests
-from glassbox.cohorts.build import build as build_catalog
 from glassbox.params.document import load
-from glassbox.selection.split import build as build_split
+from glassbox.params.experiments import PHASES
 from glassbox.shards.build import build as build_shards
-from glassbox.sources.archive import fetch
+from glassbox.splits.build import build as build_split
 
 if TYPE_CHECKING:
     from glassbox.params.document import Params
@@ -77,7 +78,7 @@ def main() -> None:
 
 def _data(overrides: list[str]) -> Params:
     """The demo's parameters, with the archive, the catalog, the shards, the split and the weights made."""
-    from glassbox.learning.acquire import make
+    from glassbox.networks.weights import make
 
     for name, reached in digests(ROOT).items():
         code.write(name, reached)
@@ -85,7 +86,7 @@ def _data(overrides: list[str]) -> Params:
     demo = load()
     experiment = demo.experiments[EXPERIMENT]
     split = demo.splits[experiment.split]
-    fetch(demo.sources[split.source], split.source)
+    download(demo.sources[split.source], split.source)
     build_catalog(demo.sources[split.source], split.source)
     build_shards(demo.datasets[split.dataset], split.dataset)
     build_split(split, experiment.split)
@@ -110,20 +111,19 @@ def _roc_auc(overrides: list[str], changes: dict[str, str | int]) -> float:
     # Dask's workers import this file anew: they need no Keras.
     import keras
 
-    from glassbox.learning import record
-    from glassbox.learning.fine_tune import fine_tune
-    from glassbox.learning.predict import predict
-    from glassbox.learning.warm_start import warm_start
+    from glassbox.training import lineage
+    from glassbox.training.predict import predict
+    from glassbox.training.train import train
 
     own = [f"experiments.{EXPERIMENT}.{key}={value}" for key, value in changes.items()]
     profiles.use("demo", [*overrides, *own])
     recipes.write(EXPERIMENT)
     keras.utils.clear_session()
-    warm_start(EXPERIMENT)
-    settings = recipe.phase(EXPERIMENT, "fine_tune")
-    lineage = fine_tune(settings, record.origin(settings, "fine_tune"), lambda _: None)
+    for phase in PHASES:
+        settings = recipe.phase(EXPERIMENT, phase)
+        trained = train(settings, phase, lineage.origin(settings, phase))
     predict(EXPERIMENT)
-    test = predictions.read(EXPERIMENT, "test_clean", lineage.model_sha256)
+    test = predictions.read(EXPERIMENT, "test_clean", trained.model_sha256)
     return float(roc_auc_score(test.labels[:, -1], test.probabilities[:, -1]))
 
 

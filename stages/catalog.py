@@ -1,9 +1,9 @@
 """Read the tables of one archive into its catalog: one row an image."""
 
-from glassbox.cohorts.build import build
-from glassbox.doors import enter
+from glassbox.catalogs.build import build
 from glassbox.params.read import block
 from glassbox.params.sources import AnySource
+from glassbox.stage import enter
 
 
 def work(source: str) -> None:

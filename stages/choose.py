@@ -1,15 +1,14 @@
-"""Choose the best cells of one grid, and draw its heat map."""
+"""Choose the best cells of one grid, and plot its heat map."""
 
-from glassbox.assessment.choose import choose
-from glassbox.doors import enter
-from glassbox.params.grids import Grid, Row
-from glassbox.params.read import block, blocks
+from glassbox.grids.choose import choose
+from glassbox.params.grids import Grid
+from glassbox.params.read import block
+from glassbox.stage import enter
 
 
-def work(grid: str) -> None:
-    """Chooses among the cells of all its rows."""
-    rows = {name: row for name, row in blocks("rows", Row).items() if row.grid == grid}
-    choose(block("grids", grid, Grid), rows, grid)
+def work(name: str) -> None:
+    """Chooses among all its cells."""
+    choose(block("grids", name, Grid), name)
 
 
 if __name__ == "__main__":

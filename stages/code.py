@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from glassbox.code.digests import write_all
-from glassbox.doors import enter
 from glassbox.params.document import load
+from glassbox.stage import enter
 
 
 def work() -> None:
@@ -14,4 +14,4 @@ def work() -> None:
 
 
 if __name__ == "__main__":
-    enter("code", work, keyed=False, first=True)
+    enter("code", work, keyed=False)

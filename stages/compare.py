@@ -1,8 +1,8 @@
 """Sets all experiments side by side, in a table and on a page."""
 
-from glassbox.doors import enter
 from glassbox.params.document import load
 from glassbox.report.comparison import compare
+from glassbox.stage import enter
 
 
 def work() -> None:

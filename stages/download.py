@@ -1,14 +1,14 @@
 """Put the archive of one source at its place: one zip, tracked as one file, never unpacked."""
 
-from glassbox.doors import enter
+from glassbox.archives.download import download
 from glassbox.params.read import block
 from glassbox.params.sources import AnySource
-from glassbox.sources.archive import fetch
+from glassbox.stage import enter
 
 
 def work(source: str) -> None:
     """Fetches, copies or generates it."""
-    fetch(block("sources", source, AnySource), source)
+    download(block("sources", source, AnySource), source)
 
 
 if __name__ == "__main__":

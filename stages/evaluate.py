@@ -1,14 +1,14 @@
 """Score the predictions of one experiment, draw its figures, and complete its MLflow run."""
 
-from glassbox.assessment.evaluate import evaluate
-from glassbox.doors import enter
-from glassbox.tracking.mirror import log_evaluation
+from glassbox.evaluation.evaluate import evaluate
+from glassbox.stage import enter
+from glassbox.tracking.run import complete
 
 
 def work(experiment: str) -> None:
     """Evaluates, then logs what was measured."""
     evaluate(experiment)
-    log_evaluation(experiment)
+    complete(experiment, evaluated=True)
 
 
 if __name__ == "__main__":

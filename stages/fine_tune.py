@@ -1,19 +1,22 @@
 """Fine-tune the warm-started model of one experiment, its curves in MLflow while it trains."""
 
+from glassbox import backend
 from glassbox.artifacts import recipe
-from glassbox.doors import enter
-from glassbox.learning import initial, record
-from glassbox.learning.fine_tune import fine_tune
-from glassbox.tracking.run import training_run
+from glassbox.stage import enter
+from glassbox.tracking.run import Run
 
 
 def work(experiment: str) -> None:
-    """Trains within an MLflow run."""
+    """Trains it as `fine_tune` says, within an MLflow run."""
+    backend.start()
+    from glassbox.training import lineage
+    from glassbox.training.train import train
+
     settings = recipe.phase(experiment, "fine_tune")
-    initial.prepare(settings)
-    made = record.origin(settings, "fine_tune")
-    with training_run(made) as run:
-        run.log_model(fine_tune(settings, made, run.log_epoch))
+    origin = lineage.origin(settings, "fine_tune")
+    with Run(origin) as run:
+        train(settings, "fine_tune", origin, run.log_epoch)
+        run.complete()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""Train the cells of one row of a grid, which share a process."""
+"""Train the cells of one grid, on the workers of a cluster."""
 
-from glassbox.doors import enter
-from glassbox.learning.grid import train
-from glassbox.params.grids import Grid, Row
+from glassbox.grids.train import train
+from glassbox.params.grids import Grid
 from glassbox.params.read import block
 from glassbox.recipes import mounted, phase
+from glassbox.stage import enter
 
 
 def work(name: str) -> None:
     """Trains them as the grid's experiment says, which may itself follow this grid's choice."""
-    row = block("rows", name, Row)
-    train(phase(mounted(row.experiment), "fine_tune"), block("grids", row.grid, Grid), row, name)
+    grid: Grid = block("grids", name, Grid)
+    train(phase(mounted(grid.experiment), "fine_tune"), grid, name)
 
 
 if __name__ == "__main__":

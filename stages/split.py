@@ -1,9 +1,9 @@
 """Select, label, split and balance the images of one split, patient-aware."""
 
-from glassbox.doors import enter
 from glassbox.params.read import block
 from glassbox.params.splits import Split
-from glassbox.selection.split import build
+from glassbox.splits.build import build
+from glassbox.stage import enter
 
 
 def work(name: str) -> None:

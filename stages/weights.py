@@ -1,9 +1,9 @@
 """Make the initial weights of a backbone: hashed and versioned like every other data."""
 
-from glassbox.doors import enter
-from glassbox.learning.acquire import make
+from glassbox.networks.weights import make
 from glassbox.params.read import block
 from glassbox.params.weights import Weights
+from glassbox.stage import enter
 
 
 def work(name: str) -> None:

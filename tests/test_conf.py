@@ -1,8 +1,10 @@
-"""conf/ says what docs/recipes.md claims of every published system; profiles change only what they should."""
+"""docs/recipes.md shows what conf/ says of every published system; profiles change only what they should."""
 
 from __future__ import annotations
 
-import re
+import contextlib
+import runpy
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -13,8 +15,8 @@ from glassbox import profiles, recipes
 from glassbox.cohorts import nih
 from glassbox.params.document import checked
 from glassbox.params.experiments import PHASES
-from glassbox.selection.split import select
-from glassbox.sources import films
+from glassbox.phantoms import films
+from glassbox.splits.build import select
 
 ROOT = Path(__file__).parents[1]
 #: Every recipe of a published system or a variant; the other two are what they start from and the small network.
@@ -27,8 +29,6 @@ SYSTEMS = {
     "nih_resnet50_multi_label": "resnet50",
     "nih_resnet50_transfer": "resnet50",
 }
-#: What a recipe says in words.
-WORDS = {"title", "departures", "published.source"}
 
 
 @pytest.fixture(scope="module")
@@ -58,79 +58,23 @@ def parsed(composed):
 # --- the page ----------------------------------------------------------------------------------------------
 
 
-def _sections():
-    """Recipe -> what the page says under its heading."""
-    parts = re.split(r"^###? `(\w+)`$", (ROOT / "docs/recipes.md").read_text(), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+def test_the_page_of_recipes_is_what_conf_says():
+    """The program refuses a template that leaves out a recipe, or a setting of one."""
+    page = runpy.run_path(str(ROOT / "docs/recipes.py"))["Page"]
+    with contextlib.chdir(ROOT):
+        assert page().text() == (ROOT / "docs/recipes.md").read_text()
 
 
-def _claims(recipe):
-    """Place -> value of every `place = value` in the tables of a recipe's section."""
-    rows = "\n".join(line for line in _sections()[recipe].splitlines() if line.startswith("|"))
-    return {place: yaml.safe_load(value) for place, value in re.findall(r"`([a-z][\w. ]*) = ([^`]+)`", rows)}
-
-
-def _leaves(block, above=""):
-    for key, value in block.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield above + key, value
-
-
-def _found(values, recipe, place):
-    """The value of a place: of the experiment, of the split, dataset or weights it has, or of a grid."""
-    first, _, rest = place.partition(".")
-    experiment = values["experiments"][recipe]
-    split = values["splits"][experiment["split"]]
-    inside = {
-        "split": split,
-        "dataset": values["datasets"][split["dataset"]],
-        "weights": values["weights"][experiment["weights"]],
-    }
-    block = values if first in ("grids", "rows") else experiment
-    if rest and first in inside:
-        block, place = inside[first], rest
-    for key in place.split("."):
-        block = block[key]
-    return block
-
-
-def test_the_page_has_a_section_for_every_recipe_and_the_paper_profile_runs_them_all(parsed):
-    assert sorted(_sections()) == sorted(parsed["paper"].experiments) == RECIPES
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_every_setting_that_the_page_claims_is_what_the_paper_profile_runs(recipe, composed):
-    claims = _claims(recipe)
-    assert claims
-    # As text: True equals 1.
-    assert {place: repr(_found(composed["paper"], recipe, place)) for place in claims} == {
-        place: repr(value) for place, value in claims.items()
-    }
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_no_setting_and_no_published_score_of_a_recipe_is_missing_on_the_page(recipe, composed):
-    own = yaml.safe_load((ROOT / f"conf/experiment/{recipe}.yaml").read_text())
-    own = {place for place, _ in _leaves({key: own[key] for key in own if key != "defaults"})} - WORDS
-    own = {place for place in own if not place.startswith("published.scores")}
-    scores = dict(_leaves(composed["paper"]["experiments"][recipe]["published"]["scores"], "published.scores."))
-    claimed = {
-        f"{place}.{key}" if key else place
-        for place, value in _claims(recipe).items()
-        for key in (value if isinstance(value, dict) else [None])
-    }
-    assert (own | set(scores)) - claimed == set()
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_the_page_has_the_departures_that_a_recipe_adds(recipe, composed):
-    paper = composed["paper"]["experiments"]
-    parent = yaml.safe_load((ROOT / f"conf/experiment/{recipe}.yaml").read_text())["defaults"][0]
-    added = set(paper[recipe]["departures"]) - set(paper.get(parent, {}).get("departures", ()))
-    bullets = re.findall(r"^- (.*(?:\n  .*)*)", _sections()[recipe], flags=re.MULTILINE)
-    assert added <= {" ".join(bullet.split()) for bullet in bullets} <= set(paper[recipe]["departures"])
+def test_a_setting_that_the_page_does_not_name_is_refused(tmp_path):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    recipe = tmp_path / "conf/experiment/pneumonia_resnet50_frozen.yaml"
+    recipe.write_text(recipe.read_text() + "evaluation:\n  confidence: 0.9\n")
+    page = runpy.run_path(str(ROOT / "docs/recipes.py"))["Page"]
+    with (
+        contextlib.chdir(tmp_path),
+        pytest.raises(SystemExit, match=r"pneumonia_resnet50_frozen: evaluation\.confidence"),
+    ):
+        page().text()
 
 
 # --- leaks -------------------------------------------------------------------------------------------------
@@ -149,8 +93,9 @@ def test_a_leaking_recipe_differs_from_the_clean_one_in_its_split_alone(recipe, 
     paper, clean = composed["paper"], recipe.removesuffix("_leaking")
     said = {"title": "", "departures": "", "split": ""}
     assert paper["experiments"][recipe] | said == paper["experiments"][clean] | said
+    leaking, honest = (paper["splits"][paper["experiments"][name]["split"]] for name in (recipe, clean))
     for key in ("source", "dataset", "labels", "seed", "sample"):
-        assert _found(paper, recipe, f"split.{key}") == _found(paper, clean, f"split.{key}")
+        assert leaking[key] == honest[key]
 
 
 def _rows(findings, patients, sexes):
@@ -188,7 +133,7 @@ def test_the_transfer_split_leaves_the_5_000_films_that_its_largest_cells_train_
         ["FM"[film * 2 // 7 % 2] for film in each],
     )
     split = select(films, paper.splits["nih_transfer"], nih.VOCABULARY, "splits.x")
-    largest = max(row.images for row in paper.rows.values())
+    largest = max(paper.grids["transfer"].images)
     assert largest <= (split["fold"] == "train").sum() < 1.05 * largest
 
 
@@ -225,7 +170,7 @@ def test_smoke_runs_every_system_with_its_real_architecture_in_two_steps_an_epoc
 
 def test_smoke_runs_a_grid_of_four_cells_and_trains_its_first_choice(parsed):
     smoke = parsed["smoke"]
-    assert [(row.images, row.all_but_last) for row in smoke.rows.values()] == [(32, (1, 2)), (64, (1, 2))]
+    assert smoke.grids["transfer"].cells == [(32, 1), (32, 2), (64, 1), (64, 2)]
     choice = smoke.experiments["nih_resnet50_transfer"].choice
     assert (choice.file.as_posix(), choice.rank) == ("data/choices/transfer.json", 1)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from glassbox import profiles
+from glassbox import profiles, recipes
+from glassbox.artifacts import recipe
 from glassbox.params.document import load
 from glassbox.params.experiments import FirstLayers
 from glassbox.params.read import ParamsError
@@ -76,6 +79,19 @@ def test_what_is_frozen_can_be_overridden_whatever_the_recipe_froze():
     profiles.use("smoke", [f"experiments.{name}.fine_tune.freeze={freeze}" for name, freeze in freezes.items()])
     found = [load().experiments[name].fine_tune.freeze for name in freezes]
     assert found == ["everything", "all_but_batch_normalisation", FirstLayers(first=7)]
+
+
+def test_a_recipe_of_ones_own_is_one_new_file_that_profiles_can_mount(project):
+    (project / "conf").unlink()
+    shutil.copytree(ROOT / "conf", project / "conf")
+    example = re.search(
+        r"```yaml\n(# (conf/experiment/\w+\.yaml).*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    (project / example[2]).write_text(example[1])
+    profiles.use("demo", ["+experiment@experiments.mine=mine"])
+    recipes.write("mine")
+    phase = recipe.phase("mine", "fine_tune")
+    assert (phase.experiment, phase.phase.epochs, phase.model.backbone) == ("mine", 10, "compact")
 
 
 # --- refusals ----------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_from_trained_weights_a_phase_freezes_as_it_says(freeze):
     phases, whole = resolve(weights="kept", fine_tune=builders.phase(freeze=freeze))
     frozen = phases["fine_tune"].phase.freeze
     assert (frozen if isinstance(freeze, str) else frozen.model_dump()) == freeze
-    assert whole.settings.departures == ()
+    assert whole.settings.departures == {}
 
 
 @pytest.mark.parametrize("freeze", FREEZES.values(), ids=FREEZES)
@@ -86,15 +86,15 @@ def test_from_random_weights_nothing_is_frozen_and_the_rest_is_as_it_says(freeze
 
 
 def test_a_thaw_is_a_departure_after_those_of_the_experiment():
-    _, whole = resolve(departures=["No ink."], fine_tune=builders.phase(freeze="everything"))
-    first, *thaws = whole.settings.departures
+    _, whole = resolve(departures={"ink": "No ink.", "paper": None}, fine_tune=builders.phase(freeze="everything"))
+    first, *thaws = whole.settings.departures.values()
     assert first == "No ink."
     assert ["warm-start" in thaws[0], "fine-tune" in thaws[1], len(thaws)] == [True, True, 2]
 
 
 def test_a_phase_that_does_not_run_or_freezes_nothing_departs_from_nothing():
     unrun = builders.phase(epochs=0, freeze="everything")
-    assert resolve(warm_start=unrun)[1].settings.departures == ()
+    assert resolve(warm_start=unrun)[1].settings.departures == {}
 
 
 # --- what a grid chose -------------------------------------------------------------------------------------
@@ -102,13 +102,13 @@ def test_a_phase_that_does_not_run_or_freezes_nothing_departs_from_nothing():
 
 def chosen(rank):
     """Parameters of an experiment that takes a cell of a grid; two cells were chosen."""
-    row = {"grid": "mine", "experiment": "small", "split": "squares", "weights": "kept"}
+    named = {"experiment": "small", "split": "squares", "weights": "kept"}
+    short = {"images": [8], "all_but_last": [0, 1, 2], "epochs": 1, "steps_per_epoch": 1, "choices": 3}
     taken = {"choice": {"file": "data/choices/mine.json", "rank": rank}}
     return builders.document(
         weights=KEPT,
         experiments={"small": builders.experiment(weights="kept", **taken)},
-        grids={"mine": {"experiment": "small", "epochs": 1, "steps_per_epoch": 1, "choices": 3}},
-        rows={"one": row | {"images": 8, "all_but_last": [0, 1, 2]}},
+        grids={"mine": named | short},
     )
 
 

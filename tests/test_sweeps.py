@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from glassbox import cli, sweeps
 from glassbox.params.read import ParamsError
-from glassbox.paths import PARAMS
 from glassbox.sweeps import Draw
 
 ROOT = Path(__file__).parents[1]
@@ -74,13 +73,13 @@ def test_what_nothing_can_be_drawn_from_is_refused(text):
     [
         ("fine_tune.optimizer.lr=1e-4..1e-2", "has no experiments.infiltration_vgg16.fine_tune.optimizer.lr"),
         ("training.seed.deep=1,2", "has no experiments.infiltration_vgg16.training.seed.deep"),
-        (f"{RATE}=0.1,-0.1", f"{RATE}: found -0.1: "),
+        (f"{RATE}=0.1,-0.1", f"{RATE}: found -0.1; "),
         ("weights=phantoms,none", "experiments.infiltration_vgg16.weights names 'none'; there are: phantoms"),
     ],
 )
 def test_one_trial_that_is_not_valid_keeps_all_from_being_queued(queued, draw, says):
     with pytest.raises(ParamsError, match=re.escape(says)):
-        sweeps.queue(PARAMS, "infiltration_vgg16", [Draw.of(draw)], count=12, seed=0)
+        sweeps.queue("infiltration_vgg16", [Draw.of(draw)], count=12, seed=0)
     assert queued == []
 
 

@@ -7,7 +7,6 @@ import sys
 import click
 
 from glassbox.errors import GlassboxError
-from glassbox.paths import PARAMS
 
 # Click ends a wrong command line with 2; here every refusal is 1.
 click.UsageError.exit_code = 1
@@ -48,9 +47,7 @@ def sweep(experiment: str, draws: tuple[str, ...], trials: int, seed: int) -> No
     """Queue a random search over parameters of EXPERIMENT; then run `dvc queue start`."""
     from glassbox import sweeps
 
-    for trial in sweeps.queue(
-        PARAMS, experiment, [sweeps.Draw.of(draw) for draw in draws], count=trials, seed=seed
-    ):
+    for trial in sweeps.queue(experiment, [sweeps.Draw.of(draw) for draw in draws], count=trials, seed=seed):
         click.echo(", ".join(f"{place.rpartition('.')[2]} {value}" for place, value in trial.items()))
 
 
@@ -58,10 +55,10 @@ def sweep(experiment: str, draws: tuple[str, ...], trials: int, seed: int) -> No
 def track() -> None:
     """Make MLflow say what is on disk: for a fresh clone or a lost store. Running it again changes nothing."""
     from glassbox.params.document import load
-    from glassbox.tracking.mirror import mirror
+    from glassbox.tracking.run import mirror
 
-    for line in mirror(load().experiments):
-        click.echo(line)
+    for experiment in load().experiments:
+        click.echo(mirror(experiment))
 
 
 @main.command()

@@ -33,7 +33,8 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
     try:
         yield temporary
-        _sync(temporary)
+        for entry in (*temporary.glob("*"), temporary):  # a folder with what lies right inside it
+            _flush(entry)
         if path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
@@ -47,13 +48,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    """Flushes a file, or a folder with the files right inside it, to the disk."""
-    inside = sorted(entry for entry in path.iterdir() if entry.is_file()) if path.is_dir() else []
-    for entry in (*inside, path):
-        _flush(entry)
 
 
 def _flush(path: Path) -> None:

@@ -51,6 +51,4 @@ def ranks(names: Sequence[str], purpose: Purpose, seed: int) -> NDArray[np.int64
         seed: Its seed, not negative.
     """
     numbers = np.array([number(name, purpose, seed) for name in names], np.uint64)
-    ranks = np.empty(len(names), np.int64)
-    ranks[np.lexsort((np.array(names, str), numbers))] = np.arange(len(names))
-    return ranks
+    return np.argsort(np.lexsort((np.array(names, str), numbers)))

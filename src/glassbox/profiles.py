@@ -16,14 +16,14 @@ from glassbox.files import write_text
 from glassbox.params.document import checked
 from glassbox.params.read import ParamsError
 from glassbox.paths import PARAMS, WORK
-from glassbox.report.strays import strays
+from glassbox.report.results import stale
 
 if TYPE_CHECKING:
     from glassbox.params.document import Params
 
 CONF = Path("conf")
 #: Values that only the composition needs.
-_COMPOSITION_ONLY = ("archives",)
+_COMPOSITION_ONLY = ("archives", "departures")
 
 
 def use(profile: str, overrides: list[str]) -> list[str]:
@@ -47,7 +47,7 @@ def use(profile: str, overrides: list[str]) -> list[str]:
             f"one of: {', '.join(known) or 'none here; run this in the project root'}",
             "name one of them, or add a file",
         )
-    values = _compose(profile, overrides)
+    values = compose(profile, overrides)
     params = checked(values, f"profile {profile}")
     said = " ".join(["glassbox use", profile, *overrides])
     text = f"# Composed from conf/ by `{said}`.\n" + yaml.safe_dump(values, sort_keys=False, width=100)
@@ -58,7 +58,12 @@ def use(profile: str, overrides: list[str]) -> list[str]:
     ]
 
 
-def _compose(profile: str, overrides: list[str]) -> Any:
+def compose(profile: str, overrides: list[str]) -> Any:
+    """The values of a profile with overrides, unchecked.
+
+    Raises:
+        ParamsError: Hydra cannot compose them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         composed = Path(folder) / "params.yaml"
         try:
@@ -83,11 +88,11 @@ def _compose(profile: str, overrides: list[str]) -> Any:
 def _set_aside(params: Params) -> list[str]:
     """Moves what `metrics/` holds of other profiles to `work/`; the comparison refuses what it does not know."""
     said = []
-    for stray in strays(params):
-        target = WORK / "set_aside" / stray
+    for path in stale(params):
+        target = WORK / "set_aside" / path
         if target.is_dir():
             shutil.rmtree(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        stray.replace(target)
-        said.append(f"moved {stray} to {target}: it is of no entry of this profile (`dvc repro` restores its own)")
+        path.replace(target)
+        said.append(f"moved {path} to {target}: it is of no entry of this profile (`dvc repro` restores its own)")
     return said

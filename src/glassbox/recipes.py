@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from glassbox.artifacts import cells, recipe
 from glassbox.artifacts.experiment import CONSUMER, Resolved
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from glassbox.params.base import Frozen
 
 
+R = TypeVar("R", bound="Frozen")
+
+
 class RecipeError(GlassboxError):
     """An experiment cannot take what its grid chose."""
 
@@ -35,23 +38,20 @@ def write(experiment: str) -> None:
     whole = mounted(experiment)
     whole = with_cell(whole, _chosen(whole)) if whole.settings.choice.file != NO_CHOICE else whole
     whole = thawed(whole)
-    settings = whole.settings
     consumers: dict[str, Frozen] = {
         **{name: phase(whole, name) for name in PHASES},
-        "predict": PredictRecipe(
-            split=settings.split,
-            dataset=whole.split.dataset,
-            augmentation=settings.augmentation,
-            training=settings.training,
-        ),
-        "evaluate": EvaluateRecipe(
-            task=whole.split.labels.task,
-            evaluation=settings.evaluation,
-            early_stopping=settings.fine_tune.early_stopping,
-        ),
+        "predict": _part(PredictRecipe, whole),
+        "evaluate": _part(EvaluateRecipe, whole, early_stopping=whole.settings.fine_tune.early_stopping),
         CONSUMER: whole,
     }
     recipe.write(experiment, consumers)
+
+
+def _part(kind: type[R], whole: Resolved, **others: Any) -> R:
+    """The fields of a recipe, by their names: the experiment's own, what its split says, and others."""
+    of_split = {"dataset": whole.split.dataset, "task": whole.split.labels.task}
+    known = {**dict(whole.settings), "experiment": whole.key, **of_split, **others}
+    return kind(**{name: known[name] for name in kind.model_fields})
 
 
 def mounted(experiment: str) -> Resolved:
@@ -74,18 +74,7 @@ def mounted(experiment: str) -> Resolved:
 
 def phase(whole: Resolved, name: PhaseName) -> PhaseRecipe:
     """What a phase of an experiment runs with."""
-    settings = whole.settings
-    return PhaseRecipe(
-        experiment=whole.key,
-        task=whole.split.labels.task,
-        split=settings.split,
-        dataset=whole.split.dataset,
-        weights=settings.weights,
-        model=settings.model,
-        augmentation=settings.augmentation,
-        training=settings.training,
-        phase=getattr(settings, name),
-    )
+    return _part(PhaseRecipe, whole, phase=getattr(whole.settings, name))
 
 
 def with_cell(whole: Resolved, cell: Cell) -> Resolved:
@@ -116,18 +105,20 @@ def _chosen(whole: Resolved) -> Cell:
 
 
 def thawed(whole: Resolved) -> Resolved:
-    """An experiment as it runs: from random weights a frozen backbone would teach its head nothing, so none is."""
-    if not isinstance(whole.weights, NoWeights):
-        return whole
+    """An experiment as it runs, with the departures that it has in the end.
+
+    From random weights a frozen backbone would teach its head nothing, so none is frozen.
+    """
     settings = whole.settings
+    departures = {name: said for name, said in settings.departures.items() if said is not None}
+    changed: dict[str, object] = {}
     phases: dict[PhaseName, Phase] = {name: getattr(settings, name) for name in PHASES}
-    frozen = [name for name, phase in phases.items() if phase.epochs > 0 and phase.freeze != "nothing"]
-    said = tuple(
-        f"Weights are random, so nothing is frozen in the {name.replace('_', '-')}: a frozen random backbone "
-        "learns nothing."
-        for name in frozen
-    )
-    changed: dict[str, object] = {name: phases[name].model_copy(update={"freeze": "nothing"}) for name in frozen}
-    return whole.model_copy(
-        update={"settings": settings.model_copy(update={**changed, "departures": settings.departures + said})}
-    )
+    for name, phase in phases.items():
+        if isinstance(whole.weights, NoWeights) and phase.epochs > 0 and phase.freeze != "nothing":
+            changed[name] = phase.model_copy(update={"freeze": "nothing"})
+            departures[f"{name}.freeze"] = (
+                f"Weights are random, so nothing is frozen in the {name.replace('_', '-')}: a frozen random "
+                "backbone learns nothing."
+            )
+    update = {"settings": settings.model_copy(update={**changed, "departures": departures})}
+    return whole.model_copy(update=update)

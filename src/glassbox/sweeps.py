@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, NamedTuple, Self
+from contextlib import suppress
+from functools import reduce
+from operator import getitem
+from typing import NamedTuple, Self
 
 import numpy as np
 import yaml
@@ -14,27 +16,15 @@ import yaml
 from glassbox.errors import GlassboxError
 from glassbox.params.document import checked
 from glassbox.params.read import ParamsError, values
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-_RANGE = re.compile(r"(?P<low>[^.,]*\.?[^.,]*)\.\.(?P<high>[^,]+)")
+from glassbox.paths import PARAMS
 
 
 class Draw(NamedTuple):
-    """What one parameter is drawn from.
+    """What one parameter is drawn from."""
 
-    Attributes:
-        key: Its place below the experiment, such as `fine_tune.optimizer.learning_rate`.
-        choices: Values of which each is equally likely; none for a range.
-        low: Lower end of a range whose logarithm is drawn evenly.
-        high: Its upper end.
-    """
-
-    key: str
-    choices: tuple[str, ...]
-    low: float = math.nan
-    high: float = math.nan
+    key: str  #: Its place below the experiment, such as `fine_tune.optimizer.learning_rate`.
+    choices: list[str]  #: Values of which each is equally likely; none for a range.
+    ends: tuple[float, float] = (math.nan, math.nan)  #: Ends of a range whose logarithm is drawn evenly.
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -43,15 +33,12 @@ class Draw(NamedTuple):
         Raises:
             ParamsError: It is neither.
         """
-        key, _, values = text.partition("=")
-        if found := _RANGE.fullmatch(values):
-            try:
-                low, high = float(found["low"]), float(found["high"])
-            except ValueError:
-                low = high = math.nan
-            if 0 < low < high < math.inf:
-                return cls(key, (), low, high)
-        elif key and all(choices := tuple(values.split(","))):
+        key, _, said = text.partition("=")
+        low, is_range, high = said.partition("..")
+        with suppress(ValueError):
+            if key and is_range and 0 < float(low) < float(high) < math.inf:
+                return cls(key, [], (float(low), float(high)))
+        if key and not is_range and all(choices := said.split(",")):
             return cls(key, choices)
         raise ParamsError(
             f"cannot draw from {text!r}",
@@ -63,7 +50,8 @@ class Draw(NamedTuple):
         """One draw, a number with three digits that count."""
         if self.choices:
             return self.choices[int(generator.integers(len(self.choices)))]
-        return f"{math.exp(generator.uniform(math.log(self.low), math.log(self.high))):.3g}"
+        low, high = map(math.log, self.ends)
+        return f"{math.exp(generator.uniform(low, high)):.3g}"
 
 
 def trials(experiment: str, draws: list[Draw], count: int, seed: int) -> list[dict[str, str]]:
@@ -74,18 +62,8 @@ def trials(experiment: str, draws: list[Draw], count: int, seed: int) -> list[di
     ]
 
 
-def queue(params: Path, experiment: str, draws: list[Draw], *, count: int, seed: int) -> list[dict[str, str]]:
-    """Queues the trials of an experiment with DVC, each up to its evaluation.
-
-    Args:
-        params: The project's params.yaml.
-        experiment: Key of one of its experiments.
-        draws: What is drawn.
-        count: Number of trials.
-        seed: Seed of the draws.
-
-    Returns:
-        The trials.
+def queue(experiment: str, draws: list[Draw], *, count: int, seed: int) -> list[dict[str, str]]:
+    """Queues so many trials of an experiment with DVC, each up to its evaluation; these trials.
 
     Raises:
         ParamsError: A trial would not be valid; nothing is queued.
@@ -93,7 +71,7 @@ def queue(params: Path, experiment: str, draws: list[Draw], *, count: int, seed:
     """
     drawn = trials(experiment, draws, count, seed)
     for trial in drawn:
-        _refuse_invalid(params, trial)
+        _refuse_invalid(trial)
     for number, trial in enumerate(drawn):
         settings = [word for place, value in trial.items() for word in ("-S", f"{place}={value}")]
         name = f"{experiment.replace('_', '-')}-{seed}-{number}"
@@ -107,16 +85,16 @@ def queue(params: Path, experiment: str, draws: list[Draw], *, count: int, seed:
     return drawn
 
 
-def _refuse_invalid(path: Path, trial: dict[str, str]) -> None:
-    document = values(path)
+def _refuse_invalid(trial: dict[str, str]) -> None:
+    document = values()
     for place, value in trial.items():
         *above, last = place.split(".")
-        block = document
-        for key in above:
-            block = block.get(key) if isinstance(block, dict) else None
-        if not isinstance(block, dict) or last not in block:
+        try:
+            block = reduce(getitem, above, document)
+            getitem(block, last)  # nothing new
+            block[last] = yaml.safe_load(value)
+        except (KeyError, TypeError):
             raise ParamsError(
-                f"{path} has no {place}", "a parameter of the experiment", "correct the KEY, or the experiment"
-            )
-        block[last] = yaml.safe_load(value)
+                f"{PARAMS} has no {place}", "a parameter of the experiment", "correct the KEY, or the experiment"
+            ) from None
     checked(document, f"trial {' '.join(f'{place}={value}' for place, value in trial.items())}")

@@ -35,36 +35,18 @@ def test_its_digest_changes_with_a_module_and_with_a_package_but_not_with_their_
     assert len({code.sha256 for code in [two, *others]}) == 5
 
 
-def test_a_file_that_is_not_there_names_the_stage_that_makes_it(tmp_path):
-    with pytest.raises(ArtifactError, match=r"resize\.json is not there\n(.*\n)*.*dvc repro --force code"):
-        code.read("resize", tmp_path)
-
-
-def test_a_changed_file_is_refused(tmp_path):
-    code.write("resize", CODE, tmp_path)
-    file = tmp_path / "data/code/resize.json"
-    file.write_text(file.read_text().replace("2.4.6", "2.4.7"))
-    with pytest.raises(ArtifactError, match="was changed"):
-        code.read("resize", tmp_path)
-
-
 @pytest.mark.parametrize(
-    ("content", "what"),
+    "content",
     [
-        ({}, "has the keys"),
-        ({"modules": {}}, "has the keys modules, not modules, packages"),
-        ({"modules": {}, "packages": {}, "more": {}}, "has the keys"),
-        ({"modules": [], "packages": {}}, "has under modules no object of strings"),
-        ({"modules": {}, "packages": None}, "has under packages no object of strings"),
-        ({"modules": {}, "packages": {"numpy": 2.4}}, "has under packages no object of strings"),
-        ({"modules": {"a.py": None}, "packages": {}}, "has under modules no object of strings"),
-        ({"modules": {"a.py": "abc"}, "packages": {}}, "has for a.py no SHA-256 but 'abc'"),
-        ({"modules": {"a.py": DIGEST.upper()}, "packages": {}}, "has for a.py no SHA-256"),
-        ({"modules": {"a.py": DIGEST + "0"}, "packages": {}}, "has for a.py no SHA-256"),
+        {"modules": {}},
+        {"modules": {}, "packages": {}, "more": {}},
+        {"modules": [], "packages": {}},
+        {"modules": {}, "packages": {"numpy": 2.4}},
+        {"modules": {"a.py": "abc"}, "packages": {}},
+        {"modules": {"a.py": DIGEST.upper()}, "packages": {}},
     ],
 )
-def test_another_content_is_refused_although_its_digest_is_right(tmp_path, content, what):
+def test_another_content_is_refused_although_its_digest_is_right(tmp_path, content):
     document.write(tmp_path / "data/code/resize.json", content, "code")
-    with pytest.raises(ArtifactError) as refusal:
+    with pytest.raises(ArtifactError, match=r"resize\.json is of another version: [\s\S]*dvc repro --force code"):
         code.read("resize", tmp_path)
-    assert what in refusal.value.found

@@ -25,7 +25,7 @@ from every_artifact import Artifact
 
 from glassbox.artifacts import document, shards, table
 from glassbox.artifacts.damage import ArtifactError
-from glassbox.sources.png import encode
+from glassbox.phantoms.png import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

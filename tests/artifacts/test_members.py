@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from small_zip import CONTENTS, write
 
+from glassbox.archives import zip as zips
+from glassbox.archives.errors import ArchiveError
 from glassbox.artifacts import archive, members
 from glassbox.artifacts.members import Member
-from glassbox.sources import zip as zips
-from glassbox.sources.errors import ArchiveError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,13 +8,72 @@ from pathlib import Path
 
 import pytest
 
-from glassbox.code.reach import reach
+from glassbox.code.reach import imports, reach
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path("stages/x.py")
 
 
-def _files(root: Path, **options) -> set[str]:
+def names(source, package="a.b"):
+    return set(imports(source.encode(), package))
+
+
+# --- what one file can import ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import c", {"c"}),
+        ("import c.d.e", {"c.d.e"}),
+        ("import c.d as e, f", {"c.d", "f"}),
+        ("from c import d", {"c.d"}),
+        ("from c.d import e as f, g", {"c.d.e", "c.d.g"}),
+        ("from c import *", {"c.*"}),
+        ("from . import c", {"a.b.c"}),
+        ("from .c import d", {"a.b.c.d"}),
+        ("from .. import c", {"a.c"}),
+        ("from ..c.d import e", {"a.c.d.e"}),
+        ("from . import *", {"a.b.*"}),
+        ("def f():\n import c", {"c"}),
+        ("class A:\n async def f(self):\n  for x in y:\n   from c import d", {"c.d"}),
+        ("try:\n import c\nexcept ImportError:\n import d\nelse:\n import e\nfinally:\n import f", {*"cdef"}),
+        ("if x:\n import c\nelif y:\n import d\nelse:\n import e", {*"cde"}),
+        ("with x:\n import c", {"c"}),
+        ("match x:\n case 1:\n  import c", {"c"}),
+        ("x = lambda: importlib.import_module('c.d')", {"c.d"}),
+        ("import_module(name='c.d')", {"c.d"}),
+        ("importlib.import_module('.c', __package__)", {"a.b.c"}),
+        ("importlib.import_module(f'c.{d}')", set()),
+        ("importlib.import_module(c)", set()),
+        ("x = 'import c'", set()),
+        ("# import c", set()),
+        ("def", set()),
+        ("\0", set()),
+    ],
+)
+def test_every_way_to_import(source, found):
+    assert names(source) == found
+
+
+@pytest.mark.parametrize("condition", ["TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING"])
+def test_what_only_a_type_checker_reads_does_not_count_but_what_stands_beside_it_does(condition):
+    source = f"if {condition}:\n import c\n def f():\n  import d\nelif x:\n import e\nelse:\n import f\nimport g"
+    assert names(source) == {"e", "f", "g"}
+
+
+def test_what_a_type_checker_does_not_read_counts():
+    assert names("if not TYPE_CHECKING:\n import c") == {"c"}
+
+
+def test_a_script_has_nothing_that_an_import_could_be_relative_to():
+    assert names("from c import d", package="") == {"c.d"}
+
+
+# --- the walk ----------------------------------------------------------------------------------------------
+
+
+def files(root, **options):
     return {path.as_posix() for path in reach(root, SCRIPT, **options).files} - {"stages/x.py"}
 
 
@@ -28,7 +87,7 @@ def test_imports_are_followed_from_module_to_module(written):
             "src/p/q/alone.py": "",
         }
     )
-    assert _files(root) == {"src/p/a.py", "src/p/b.py", "src/p/q/c.py"}
+    assert files(root) == {"src/p/a.py", "src/p/b.py", "src/p/q/c.py"}
     assert reach(root, SCRIPT).files[-1] == SCRIPT, "the script itself is one of them"
 
 
@@ -43,7 +102,7 @@ def test_a_module_reaches_the_packages_around_it_unless_they_do_nothing(written)
             "src/p/b.py": "",
         }
     )
-    assert _files(root) == {"src/p/q/__init__.py", "src/p/q/r/a.py", "src/p/b.py"}
+    assert files(root) == {"src/p/q/__init__.py", "src/p/q/r/a.py", "src/p/b.py"}
 
 
 def test_a_name_from_a_package_may_be_a_module_or_not(written):
@@ -57,7 +116,7 @@ def test_a_name_from_a_package_may_be_a_module_or_not(written):
             "src/p/d.py": "",
         }
     )
-    assert _files(root) == {"src/p/__init__.py", "src/p/a.py", "src/p/b.py", "src/p/c.py"}
+    assert files(root) == {"src/p/__init__.py", "src/p/a.py", "src/p/b.py", "src/p/c.py"}
 
 
 def test_everything_from_a_package_is_every_module_in_it(written):
@@ -70,7 +129,7 @@ def test_everything_from_a_package_is_every_module_in_it(written):
             "src/p/q/deeper.py": "",
         }
     )
-    assert _files(root) == {"src/p/__init__.py", "src/p/a.py", "src/p/q/__init__.py"}
+    assert files(root) == {"src/p/__init__.py", "src/p/a.py", "src/p/q/__init__.py"}
 
 
 def test_of_a_module_and_a_package_of_one_name_python_imports_the_package(written):
@@ -84,7 +143,7 @@ def test_of_a_module_and_a_package_of_one_name_python_imports_the_package(writte
             "src/p/right.py": "",
         }
     )
-    assert _files(root) == {"src/p/a/__init__.py", "src/p/right.py"}
+    assert files(root) == {"src/p/a/__init__.py", "src/p/right.py"}
 
 
 def test_a_module_reaches_the_data_of_its_own_package_and_of_those_around_it(written):
@@ -104,7 +163,7 @@ def test_a_module_reaches_the_data_of_its_own_package_and_of_those_around_it(wri
             "src/p/q/.a.py.swp": "",
         }
     )
-    assert _files(root) == {
+    assert files(root) == {
         *("src/p/words.txt", "src/p/s/other.csv"),
         *("src/p/q/a.py", "src/p/q/page.html.jinja", "src/p/q/templates/deep/part.jinja"),
     }
@@ -113,7 +172,7 @@ def test_a_module_reaches_the_data_of_its_own_package_and_of_those_around_it(wri
 def test_a_project_in_a_hidden_folder_is_read_like_any_other(written):
     """There DVC runs an experiment of its queue."""
     root = written({".dvc/tmp/stages/x.py": "import p.a", ".dvc/tmp/src/p/a.py": ""}) / ".dvc/tmp"
-    assert _files(root) == {"src/p/a.py"}
+    assert files(root) == {"src/p/a.py"}
 
 
 def test_packages_are_told_from_the_standard_library_by_their_first_name(written):
@@ -124,12 +183,12 @@ def test_packages_are_told_from_the_standard_library_by_their_first_name(written
         }
     )
     assert reach(root, SCRIPT).packages == ("numpy", "skimage")
-    assert _files(root) == set()
+    assert files(root) == set()
 
 
 def test_a_module_with_the_name_of_the_standard_librarys_is_found_in_its_package(written):
     root = written({"stages/x.py": "from p import code\nimport json", "src/p/code.py": "", "src/p/json.py": ""})
-    assert _files(root) == {"src/p/code.py"}
+    assert files(root) == {"src/p/code.py"}
 
 
 def test_a_walk_that_begins_at_a_module_begins_with_its_packages(written):

@@ -1,6 +1,6 @@
 import pytest
 
-from glassbox.cohorts.records import CatalogError
+from glassbox.archives.tables import CatalogError
 
 SICK, WELL = "PNEUMONIA", "NORMAL"
 

@@ -12,8 +12,8 @@ from distributed import LocalCluster
 from pipeline_copy import ROOT, Project
 
 from glassbox.artifacts import catalog, code, document, leaks, split
-from glassbox.shards.cluster import ADDRESS
-from glassbox.sources import png
+from glassbox.cluster import ADDRESS
+from glassbox.phantoms import png
 
 PAGE = (ROOT / "docs" / "own_archive.md").read_text()
 PATIENTS = 30

@@ -8,14 +8,14 @@ import pytest
 from builders import write_code
 from distributed import LocalCluster
 
+from glassbox.archives.download import download
 from glassbox.artifacts import archive, catalog, document, shards
-from glassbox.cohorts.build import build as build_catalog
+from glassbox.catalogs.build import build as build_catalog
+from glassbox.cluster import ADDRESS
 from glassbox.files import sha256_file
 from glassbox.params.datasets import Dataset
 from glassbox.params.sources import ArchiveSource
 from glassbox.shards.build import build as build_shards
-from glassbox.shards.cluster import ADDRESS
-from glassbox.sources.archive import fetch
 
 _FOLDER = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -67,6 +67,6 @@ def _build(zip_, layout, size):
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv(ADDRESS, threads.scheduler_address)
-        fetch(source, "films")
+        download(source, "films")
         build_catalog(source, "films")
         build_shards(Dataset(source="films", size=size), "small")

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from glassbox.archives import zip as zips
 from glassbox.artifacts import archive, catalog, document, members
 from glassbox.artifacts.members import Member
-from glassbox.cohorts.build import build
+from glassbox.catalogs.build import build
 from glassbox.params.sources import ArchiveSource
-from glassbox.sources import zip as zips
 
 pytestmark = pytest.mark.real
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
-from glassbox.shards import area, compiled
+from glassbox.shards import compiled, scale
 from glassbox.shards.decode import decode
 from glassbox.shards.png import grey, parse
 
@@ -54,7 +54,7 @@ def test_a_film_is_shrunk_to_what_opencv_makes_of_it_and_alike_without_a_compile
 def test_scikit_image_with_smoothing_is_near(size, mean, most, films):
     off = np.stack(
         [
-            np.abs(area.shrink(full, size) - resize(full.astype(float), (size, size), anti_aliasing=True))
+            np.abs(scale.area(full, size) - resize(full.astype(float), (size, size), anti_aliasing=True))
             for _, full in films.values()
         ]
     )

@@ -8,9 +8,10 @@ import builders
 import finished
 import pytest
 
-from glassbox.artifacts import evaluation, leaks, machine, scores
+from glassbox.artifacts import evaluation, leaks
+from glassbox.artifacts.evaluation import VariantScores
 from glassbox.artifacts.leaks import Leak
-from glassbox.artifacts.scores import VARIANTS, VariantScores
+from glassbox.params.experiments import VARIANTS
 from glassbox.report.comparison import compare
 from glassbox.report.results import FIGURES
 
@@ -83,8 +84,8 @@ def evaluated(key, clean=0.8, augmented=0.7, trained_on=finished.MACHINE, **chan
     """Writes what an evaluation of an experiment leaves, as far as reports read it."""
     folder = evaluation.folder(key)
     areas = zip(VARIANTS, (clean, augmented), strict=True)
-    scores.write(folder / scores.NAME, {variant: measured(area, **changes) for variant, area in areas})
-    machine.write(key, trained_on)
+    evaluation.write_scores(key, {variant: measured(area, **changes) for variant, area in areas})
+    evaluation.write_machine(key, trained_on)
     for figure in FIGURES:
         (folder / f"{figure}.png").write_bytes(PIXEL)
     evaluation.write(key, "0" * 64, [path.name for path in folder.iterdir()])

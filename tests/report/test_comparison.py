@@ -1,19 +1,20 @@
 import base64
 import csv
 import re
+import subprocess
 
 import builders
 import finished
 import pytest
 
-from glassbox.artifacts import evaluation, leaks, machine, recipe, scores
+from glassbox.artifacts import evaluation, leaks, recipe
 from glassbox.artifacts.damage import ArtifactError
-from glassbox.assessment.errors import ReportError
-from glassbox.assessment.evaluate import evaluate
-from glassbox.paths import REPORTS
-from glassbox.report.comparison import compare
-from glassbox.report.results import FIGURES
+from glassbox.evaluation.evaluate import evaluate
+from glassbox.paths import METRICS, REPORTS
+from glassbox.report.comparison import ReportError, compare, other_machines
+from glassbox.report.results import FIGURES, Result
 
+ELSEWHERE = finished.MACHINE | {"vendor": "GenuineIntel", "vector_extensions": "avx avx2 avx512f fma"}
 TABLE, PAGE = REPORTS / "comparison.csv", REPORTS / "comparison.html"
 
 
@@ -74,7 +75,7 @@ def test_what_an_evaluation_measured_and_drew_is_what_is_shown(tmp_path, monkeyp
     finished.predict("compact")
     evaluate("compact")
     compare(params)
-    measured = scores.read("compact")
+    measured = evaluation.read_scores("compact")
     assert [float(row["roc_auc"]) for row in rows()] == [each.roc_auc for each in measured.values()]
     for figure in FIGURES:
         drawn = (evaluation.folder("compact") / f"{figure}.png").read_bytes()
@@ -86,7 +87,7 @@ def test_what_an_evaluation_measured_and_drew_is_what_is_shown(tmp_path, monkeyp
     [
         evaluation.folder("resnet") / "scores.json",
         evaluation.folder("resnet") / "roc.png",
-        machine.path("resnet"),
+        evaluation.machine_path("resnet"),
         recipe.folder("resnet") / "experiment.json",
         leaks.folder("squares") / "leakage.json",
     ],
@@ -107,3 +108,73 @@ def test_params_without_experiments_are_refused(make, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ReportError, match="no experiment"):
         compare(builders.parameters(make.parameters({})))
+
+
+def test_stale_results_are_refused_by_name_and_nothing_is_written(project):
+    for name in ("densenet", "empty"):
+        (METRICS / name).mkdir()
+    with pytest.raises(ReportError) as refusal:
+        compare(project)
+    assert f"git rm -r {METRICS / 'densenet'} {METRICS / 'empty'}" in refusal.value.action
+    assert not REPORTS.exists()
+
+
+# --- kinds of machine --------------------------------------------------------------------------------------
+
+
+def said():
+    return other_machines([Result.read(key) for key in ("vgg", "resnet")])
+
+
+def git(*arguments):
+    who = ["-c", "user.name=A", "-c", "user.email=a@localhost", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", *who, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def committed(project):
+    """A project whose measured files are in git; returns its parameters."""
+    git("init", "-q")
+    git("add", "metrics")
+    git("commit", "-qm", "Measured")
+    return project
+
+
+def test_models_of_the_same_kind_of_machine_are_not_talked_about(committed):
+    assert said() == ""
+
+
+def test_another_kind_is_named_with_its_models_and_with_what_differs(committed, make):
+    make.evaluated("resnet", trained_on=ELSEWHERE)
+    assert said().startswith("resnet: trained on another kind of machine")
+    assert "(vendor, vector extensions)" in said()
+    assert "vgg" not in said()
+
+
+def test_the_comparison_says_so_on_standard_error(committed, make, capsys):
+    compare(committed)
+    assert capsys.readouterr().err == ""
+    make.evaluated("vgg", trained_on=ELSEWHERE)
+    compare(committed)
+    assert capsys.readouterr().err == f"{said()}\n"
+
+
+def test_a_model_that_is_not_committed_yet_is_compared_with_nothing(project, make):
+    git("init", "-q")
+    assert said() == ""
+    git("commit", "-q", "--allow-empty", "-m", "Start")
+    assert said() == ""
+
+
+def test_without_git_nothing_is_said(committed, make, monkeypatch):
+    make.evaluated("vgg", trained_on=ELSEWHERE)
+    monkeypatch.setenv("PATH", "")
+    assert said() == ""
+
+
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD", "[]", '{"machine": 3}', '{"machine": [{}]}'])
+def test_what_was_committed_by_mistake_is_compared_with_nothing(committed, make, content):
+    evaluation.machine_path("vgg").write_text(content)
+    git("commit", "-qam", "A mistake")
+    make.evaluated("vgg", trained_on=ELSEWHERE)
+    assert said() == ""

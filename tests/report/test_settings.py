@@ -1,5 +1,7 @@
+import typing
+
 import builders
-import pytest
+import finished
 from builders import phase
 
 from glassbox.params.splits import Procedure
@@ -8,149 +10,78 @@ from glassbox.report.results import Result
 
 
 def shown(values):
-    """Name -> value of every setting of the experiment `vgg`, both phases under names of their own."""
-    builders.resolve(values)
-    groups = settings.groups([Result.read("vgg")])
-    return {f"{group.title}: {setting.name}": setting.values[0] for group in groups for setting in group.settings}
+    """Name -> the values of every setting, those of `vgg` first."""
+    params = builders.resolve(values)
+    groups = settings.groups([Result.read(experiment) for experiment in params.experiments])
+    return {setting.name: setting.values for group in groups.values() for setting in group}
 
 
 def changed(values, **changes):
-    """The settings of `vgg` with other blocks."""
+    """The settings with other blocks of `vgg`."""
     values["experiments"]["vgg"] |= changes
     return shown(values)
 
 
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        ({"task": "binary", "positive": "Infiltration"}, "Infiltration against No Finding"),
-        ({"task": "binary", "positive": "Mass", "negative": "rest"}, "Mass against everything else"),
-        (
-            {"task": "single_label", "several": "first"},
-            "which one of 2 classes; of several findings the first listed counts",
-        ),
-        (
-            {"task": "single_label", "several": "left_out"},
-            "which one of 2 classes; of several findings the image is left out",
-        ),
-        ({"task": "multi_label"}, "each of 2 classes: present or not"),
-    ],
-)
-def test_the_question_is_that_of_the_task(values, labels, words):
-    values["splits"]["squares"] |= {"labels": labels, "balance": "none"}
-    loss = "binary_crossentropy" if labels["task"] == "multi_label" else "categorical_crossentropy"
-    for experiment in values["experiments"].values():
-        experiment |= {"warm_start": phase(loss=loss), "fine_tune": phase(loss=loss)}
-    assert shown(values)["Data: Question"] == words
+def test_a_parameter_is_shown_by_its_name_in_its_block_with_a_dash_where_it_is_lacking(values):
+    optimizer = {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9}
+    found = changed(values, fine_tune=phase(freeze={"first": 10}, optimizer=optimizer))
+    assert found["training.batch_size"] == ("16", "64")
+    assert found["fine_tune.optimizer.momentum"] == ("0.9", "0.0")
+    assert found["fine_tune.freeze"] == ("\N{EN DASH}", "nothing")
+    assert found["fine_tune.freeze.first"] == ("10", "\N{EN DASH}")
+    assert found["split"] == ("squares", "squares")
+    assert found["split.labels.positive"] == ("Mass", "Mass")
+    assert found["dataset.size"] == ("32", "32")
+    assert found["source.patients"] == ("50", "50")
+    assert found["weights.films.patients"] == ("50", "50")
 
 
-@pytest.mark.parametrize(
-    ("procedure", "words", "validation"),
-    [
-        ({}, "by patient: nobody is in two folds", "0.3 of the remaining patients"),
-        (
-            {"procedure": "by_image"},
-            "by image, which leaks: images of one patient fall to several folds",
-            "0.3 of the remaining images",
-        ),
-        (
-            {
-                "procedure": "rows_with_replacement",
-                "rows_a_class": 6000,
-                "balance": "none",
-                "validation": "test",
-            },
-            (
-                "rows with replacement, which leaks: 6,000 rows of each class are drawn, "
-                "so that one image falls to several folds"
-            ),
-            "the test fold once more, which leaks",
-        ),
-    ],
-)
-def test_a_procedure_is_named_and_a_leaking_one_is_said_to_leak(values, procedure, words, validation):
-    values["splits"]["squares"] |= procedure
-    found = shown(values)
-    assert found["Data: Procedure"] == words
-    assert found["Data: Validation fold"] == validation
+def test_a_parameter_that_nobody_sets_away_from_its_default_is_left_out(values):
+    assert "training.precision" not in shown(values)
+    training = {"seed": 4, "batch_size": 16, "precision": "mixed_bfloat16"}
+    assert changed(values, training=training)["training.precision"] == ("mixed_bfloat16", "float32")
 
 
-def test_every_procedure_of_the_parameters_has_words():
-    assert set(settings._UNITS) == set(Procedure.__args__)
-
-
-def test_what_folds_share_stands_among_the_settings(values, make):
-    assert shown(values)["Data: Shared by folds"] == "no patient, image or file"
-    make.split("squares", train_test={"patients": 7})
-    assert shown(values)["Data: Shared by folds"] == "train and test share 7 patients"
-
-
-@pytest.mark.parametrize(
-    ("freeze", "words"),
-    [
-        ("nothing", "nothing"),
-        ("everything", "the whole backbone"),
-        ("all_but_batch_normalisation", "all but batch normalisation"),
-        ({"first": 10}, "first 10 layers"),
-        ({"all_but_last": 2}, "all but the last 2 layers with parameters"),
-        ({"all_but_last": 0}, "the whole backbone"),
-    ],
-)
-def test_every_word_for_what_is_frozen_has_words_on_the_page(values, freeze, words):
-    assert changed(values, fine_tune=phase(freeze=freeze))["Fine-tuning: Frozen"] == words
-
-
-def test_phases_are_shown_as_they_run(values):
+def test_the_settings_are_those_that_an_experiment_ran_with(values):
     assert values["experiments"]["vgg"]["warm_start"]["freeze"] == "everything"
-    assert changed(values, weights="none")["Warm start: Frozen"] == "nothing"
+    assert changed(values, weights="none")["warm_start.freeze"] == ("nothing", "everything")
 
 
-def test_a_phase_of_no_epochs_has_no_settings(values):
-    found = changed(values, warm_start=phase(epochs=0))
-    assert found["Warm start: Epochs"] == "0"
-    assert {value for name, value in found.items() if name.startswith("Warm start")} == {"0", "\N{EN DASH}"}
+def test_the_page_says_no_path_of_this_machine(values):
+    films = {"kind": "archive", "layout": "nih", "path": "/elsewhere/films.zip", "sha256": "a" * 64}
+    values["sources"]["films"] = films
+    found = shown(values)
+    assert found["source.sha256"] == ("a" * 64, "a" * 64)
+    assert "source.path" not in found
 
 
-def test_steps_and_stopping_are_shown(values):
-    stopping = {"patience": 2, "below": 0.1}
-    found = changed(values, fine_tune=phase(epochs=4, steps_per_epoch=100, early_stopping=stopping))
-    assert found["Fine-tuning: Steps an epoch"] == "100"
-    assert found["Fine-tuning: Epochs"] == "4 at most, patience 2, or until the validation loss is below 0.1"
-    assert found["Warm start: Steps an epoch"] == "all batches"
+def test_a_group_begins_with_the_name_of_its_block(values):
+    builders.resolve(values)
+    groups = settings.groups([Result.read("vgg")])
+    assert (groups["split"][0].name, groups["weights"][0].name) == ("split", "weights")
+    titles = ["Folds", "split", "weights", "dataset", "source", "model", "augmentation", "training"]
+    assert list(groups) == [*titles, "warm_start", "fine_tune", "evaluation", "Kind of machine"]
 
 
-def test_the_model_and_its_training_are_shown(values):
-    plain = shown(values)
-    assert plain["Model: Backbone"] == "compact"
-    assert plain["Model: Initial weights"] == "2 epochs on generated films of 50 other patients"
-    assert plain["Model: ImageNet's 1000-way layer"] == "left out"
-    assert plain["Model: Momentum of batch normalisation"] == "the architecture's"
-    assert plain["Training: Class weights"] == "none"
-    assert plain["Training: Threads"] == "2"
-    assert plain["Fine-tuning: Learning rate"] == "0.003"
-    model = {
-        "backbone": "resnet50",
-        "top": True,
-        "momentum": 0.9,
-        "normalise": "none",
-        "batch_normalisation": True,
-        "output_weights": "random_uniform",
-    }
-    found = changed(
-        values,
-        weights="none",
-        model=model,
-        training={"seed": 1, "batch_size": 8, "class_weight": "balanced"},
-        augmentation={"vertical_flip": True, "brightness": 0.2, "edges": 0.5, "rotation": 5.0},
-    )
-    assert found["Model: Initial weights"] == "random"
-    assert found["Model: ImageNet's 1000-way layer"] == "kept"
-    assert found["Model: Momentum of batch normalisation"] == "0.9"
-    assert found["Model: Batch normalisation in the head"] == "yes"
-    assert found["Model: Output weights"] == "uniform on \N{PLUS-MINUS SIGN}0.05"
-    assert found["Model: Pixels"] == "as stored, 0-255"
-    assert found["Training: Class weights"] == "the rarer a class, the heavier"
-    assert found["Training: Augmentation"] == (
-        "vertical flip, rotation \N{PLUS-MINUS SIGN}5\N{DEGREE SIGN}, brightness \N{PLUS-MINUS SIGN}0.2, "
-        "edges up to 0.5"
-    )
+def test_a_leaking_procedure_is_said_to_leak(values, make):
+    assert shown(values)["Procedure"][0] == "by patient: nobody is in two folds"
+    values["splits"]["squares"] |= {"procedure": "by_image", "validation": "test"}
+    make.split("squares", train_test={"patients": 7})
+    found = shown(values)
+    said = "by image, which leaks: images of one patient fall to several folds"
+    assert found["Procedure"][0] == f"{said}; the validation fold is the test fold, which leaks"
+    assert found["Shared by folds"][0] == "train and test share 7 patients"
+
+
+def test_every_procedure_has_words():
+    assert set(settings.PROCEDURES) == set(typing.get_args(Procedure))
+
+
+def test_the_test_fold_and_the_kind_of_machine_stand_among_the_settings(values, make):
+    make.evaluated("resnet", trained_on=finished.MACHINE | {"gpu": "1 x NVIDIA H200"})
+    found = shown(values)
+    assert found["Shared by folds"] == ("no patient, image or file",) * 2
+    assert (found["Test images"][0], found["Test patients"][0]) == ("200", "90")
+    assert found["Majority classifier"][0] == "0.500 accuracy"
+    assert found["gpu"] == ("none", "1 x NVIDIA H200")
+    assert found["vector extensions"][0] == "avx avx2 fma"

@@ -18,11 +18,12 @@ import pandas as pd
 import pytest
 from distributed import LocalCluster
 
+from glassbox import cluster
+from glassbox.archives import zip as zips
 from glassbox.artifacts import archive, catalog, members, shards
 from glassbox.files import sha256_file
 from glassbox.params.datasets import Dataset
-from glassbox.shards import build, cluster, compiled, decode
-from glassbox.sources import zip as zips
+from glassbox.shards import build, compiled, decode
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +39,11 @@ def scheduler():
 def film():
     """A smooth picture of noise, uint8 (height, width), another one for each number."""
 
-    def draw(number=0, height=64, width=64):
+    def render(number=0, height=64, width=64):
         noise = np.random.default_rng(number).integers(0, 256, (height, width), dtype=np.uint8)
         return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
 
-    return draw
+    return render
 
 
 @pytest.fixture(scope="session")
@@ -160,8 +161,9 @@ def without_compiler(monkeypatch):
 _BUILD = """
 import json, os, sys
 from distributed import LocalCluster
+from glassbox import cluster
 from glassbox.params.datasets import Dataset
-from glassbox.shards import build, cluster
+from glassbox.shards import build
 with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as local:
     os.environ[cluster.ADDRESS] = local.scheduler_address
     build.build(Dataset(**json.loads(sys.argv[1])), "small")

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
+from glassbox import cluster
+from glassbox.archives import zip as zips
 from glassbox.artifacts import archive, catalog, code, shards
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.files import sha256_file
 from glassbox.paths import DATA, WORK
-from glassbox.shards import build, cluster
+from glassbox.phantoms.png import encode
+from glassbox.shards import build
 from glassbox.shards.build import ImageError
 from glassbox.shards.decode import decode
-from glassbox.sources import zip as zips
-from glassbox.sources.png import encode
 
 NAMES = [f"{number:02d}.png" for number in (7, 3, 9, 1, 8, 2, 5, 6)]
 GIF = b"GIF89a" + bytes(50)
@@ -77,7 +78,7 @@ def test_a_folder_of_shards_holds_them_and_their_tables_and_says_what_they_are_m
     assert sorted(project.bytes()) == [
         *("index.parquet", "part-00000.h5", "part-00001.h5", "part-00002.h5", "rejected.parquet")
     ]
-    assert shards.read_index("small").made_of == {
+    assert shards.read_index("small").facts == {
         "size": 16,
         "method": "area",
         "code": code.read("pixels").sha256,
@@ -211,7 +212,7 @@ def test_too_many_unreadable_images_are_refused_without_shards_but_the_work_is_k
     assert refusal.value.action.endswith("or set datasets.small.rejected_share to at least 0.375")
     assert not (DATA / "shards").exists()
     assert [path.name for path in project.work()] == [
-        f"part-0000{number}.{kind}" for number in range(3) for kind in ("h5", "index.parquet", "rejected.parquet")
+        f"part-0000{number}.{kind}" for number in range(3) for kind in ("h5", "parquet")
     ]
 
 
@@ -268,7 +269,7 @@ def _cut(path):
 
 @pytest.mark.parametrize(
     ("name", "lose"),
-    [("part-00001.h5", _unlink), ("part-00001.rejected.parquet", _unlink), ("part-00001.index.parquet", _cut)],
+    [("part-00001.h5", _unlink), ("part-00001.parquet", _unlink), ("part-00001.parquet", _cut)],
 )
 def test_a_build_goes_on_where_it_was_killed_and_makes_no_finished_shard_again(name, lose, interrupted):
     before = _state(interrupted.work())
@@ -362,7 +363,7 @@ def test_what_other_parameters_left_is_removed_when_a_build_ends_well_and_not_be
 
 _SLOWLY = """
 import time
-from glassbox.sources import zip as zips
+from glassbox.archives import zip as zips
 read = zips.read
 def slow(*arguments):
     time.sleep(0.1)
@@ -383,9 +384,9 @@ def _killed(project, mark):
 @pytest.mark.parametrize(
     ("mark", "finished"),
     [
-        ("part-00001.rejected.parquet", 6),
+        ("part-00001.parquet", 6),
         pytest.param(".part-00000.*.h5", 0, marks=pytest.mark.long),
-        pytest.param("part-00000.index.parquet", 0, marks=pytest.mark.long),
+        pytest.param("part-00000.h5", 0, marks=pytest.mark.long),
         pytest.param(".part-00001.*.h5", 3, marks=pytest.mark.long),
         pytest.param(".part-00002.*.h5", 6, marks=pytest.mark.long),
     ],

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
+from glassbox.phantoms.png import encode
 from glassbox.shards.decode import decode
-from glassbox.shards.unreadable import UnreadableImageError
-from glassbox.sources.png import encode
+from glassbox.shards.png import UnreadableImageError
 
 
 def _means(pixels, factor):

@@ -13,8 +13,7 @@ import pytest
 
 from glassbox.shards import compiled
 from glassbox.shards.decode import decode
-from glassbox.shards.png import grey, parse
-from glassbox.shards.unreadable import UnreadableImageError
+from glassbox.shards.png import UnreadableImageError, grey, parse
 
 #: Height and width: single pixels, rows and columns, odd numbers of rows, sides around powers of two.
 SHAPES = [
@@ -331,9 +330,9 @@ def test_mutants_are_decoded_or_refused_and_alike_without_a_compiler(outcomes):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(1, 21))
+@pytest.mark.parametrize("seed", range(1, 4))
 def test_many_more_mutants_are_decoded_or_refused_and_alike_without_a_compiler(seed, outcomes):
-    found, without_compiler = outcomes(20_000, seed)
+    found, without_compiler = outcomes(2_000, seed)
     assert found == without_compiler
 
 

@@ -21,8 +21,9 @@ from glassbox.files import sha256_file
 from glassbox.params.document import checked
 from glassbox.params.sources import PhantomSource
 from glassbox.params.splits import Split
-from glassbox.selection.split import select
-from glassbox.sources import films, phantom
+from glassbox.phantoms import archive as phantom
+from glassbox.phantoms import films
+from glassbox.splits.build import select
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,7 +151,7 @@ def _params(archive: Path) -> dict[str, object]:
         split="one", choice={"file": "conf/choice/none.json"}, warm_start=phase(epochs=0), fine_tune=phase()
     )
     other = one | {"split": "other", "weights": "phantoms", "choice": {"file": "data/choices/tiny.json"}}
-    row = {"grid": "tiny", "experiment": "other", "split": "other", "weights": "phantoms"}
+    tiny = {"experiment": "other", "split": "other", "weights": "phantoms", "images": [16], "all_but_last": [0, 1]}
     values = {
         "profile": "tiny",
         "sources": {"films": _source(archive)},
@@ -158,8 +159,7 @@ def _params(archive: Path) -> dict[str, object]:
         "splits": _splits(),
         "weights": {"none": {"kind": "none"}, "phantoms": pretraining},
         "experiments": {"one": one, "other": other},
-        "grids": {"tiny": {"experiment": "other", "epochs": 1, "steps_per_epoch": 1, "choices": 1}},
-        "rows": {"tiny_16": row | {"images": 16, "all_but_last": [0, 1]}},
+        "grids": {"tiny": tiny | {"epochs": 1, "steps_per_epoch": 1, "choices": 1}},
     }
     # DVC wants every parameter that a stage names to be there, defaults too, as `glassbox use` leaves them.
     return checked(values, "params.yaml").model_dump(mode="json")
@@ -167,9 +167,10 @@ def _params(archive: Path) -> dict[str, object]:
 
 @dataclass
 class Built(Project):
-    """The project, with what its processes imported when it was built."""
+    """The project, with what its processes imported and its console showed when it was built."""
 
     imports: Path | None = None
+    console: str = ""
 
     def imported(self) -> dict[str, set[str]]:
         """Stage -> the files of the project that its processes imported."""
@@ -194,7 +195,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, archives: Archives) -> Bui
     project = Built.copy(tmp_path_factory.mktemp("project"), _params(archives.base), IMPORTS=str(imports))
     project.imports = imports
     (project.root / "src" / "sitecustomize.py").write_text(_SPY)
-    project.dvc("repro")
+    project.console = project.dvc("repro")
     project.git("add", "-A")
     project.git("commit", "-qm", "Build")
     return project

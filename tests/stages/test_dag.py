@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pipeline_copy import ran
 
-from glassbox.code.exceptions import UNSEEN
+from glassbox.code.digests import UNSEEN
 from glassbox.code.reach import reach
 
 pytestmark = pytest.mark.timeout(1800)
@@ -47,13 +47,36 @@ def test_one_command_ends_in_scores_models_predictions_and_a_page(project):
     assert (project.root / "mlflow.db").exists()
 
 
+def test_the_console_shows_what_dvc_and_the_stages_say_and_nothing_else(project):
+    dvc = (
+        "Running stage ",
+        "> PYTHONPATH=src python -P stages/",
+        "Generating lock",
+        "Updating lock",
+        "To ",
+        "Use ",
+        "\t",
+    )
+    phases = ("pretraining", "warm_start", "fine_tune")
+    ours = ("Dask dashboard: http", "tiny: ", *(f"{phase} epoch " for phase in phases))
+    others = [line for line in project.console.splitlines() if line and not line.startswith(dvc + ours)]
+    assert others == []
+
+
 def test_an_experiment_is_trained_with_what_its_grid_chose(project):
     (chosen,) = json.loads((project.root / "data/choices/tiny.json").read_text())["cells"]
     lineage = json.loads((project.root / "models/other/lineage.json").read_text())["params"]
     assert lineage["training"]["images"] == chosen["images"] == 16
     assert lineage["fine_tune"]["freeze"] == {"all_but_last": chosen["all_but_last"]}
     assert (project.root / "metrics/grids/tiny/heat_map.png").exists()
-    assert not (project.root / "work/grid/tiny_16").exists()
+    assert [path.suffix for path in (project.root / "work/grid/tiny").iterdir()] == [".json"] * 2
+
+
+def test_another_number_of_choices_trains_no_cell(project):
+    project.set(2, "grids", "tiny", "choices")
+    assert project.repro("choose@tiny") == {"code", "choose@tiny"}
+    project.git("checkout", "params.yaml")
+    assert project.repro() == set()
 
 
 def test_no_stage_imports_a_module_that_the_walk_over_imports_does_not_reach(project):
@@ -100,7 +123,7 @@ def test_a_sentence_on_the_queue_re_runs_nothing_but_code(project):
 
 def test_a_line_of_params_re_runs_what_parses_that_block(project):
     project.append("src/glassbox/params/grids.py", "ANOTHER = 1\n")
-    assert project.repro() == {"code", "grid@tiny_16", "choose@tiny", "compare"}
+    assert project.repro() == {"code", "grid@tiny", "choose@tiny", "compare"}
     assert (project.root / "data/choices/tiny.json").exists()
 
 

@@ -25,7 +25,7 @@ import pytest
 from pipeline_copy import Project
 
 from glassbox.params.sources import PhantomSource
-from glassbox.sources import phantom
+from glassbox.phantoms import archive as phantom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ def _template(root: Path, environment: dict[str, str]) -> Path:
         "profile": "kills",
         "sources": {"films": {"kind": "kaggle", "layout": "nih", "ref": "nobody/films", "version": 3}},
         "datasets": {"small": {"source": "films", "size": 32, "shard_images": 4}},
-        **{name: {} for name in ("splits", "weights", "experiments", "grids", "rows")},
+        **{name: {} for name in ("splits", "weights", "experiments", "grids")},
     }
     project = Project.copy(root, params, **environment)
     # A stage imports from src/ first: there it learns whom to take for Kaggle.

@@ -13,8 +13,8 @@ from glassbox.artifacts.code import Code
 from glassbox.params.document import checked
 from glassbox.paths import PARAMS
 
-#: The stages whose code a training looks up.
-STAGES = ("warm_start", "fine_tune", "grid", "pixels")
+#: What a training looks up the code of.
+STAGES = ("warm_start", "fine_tune", "cell", "pixels")
 
 
 def phase(**changes):
@@ -48,7 +48,7 @@ def document(patients=50, size=32, labels=None, split=None, **sections):
         size: Width and height of a film, before and after it is scaled.
         labels: The split's question.
         split: What else differs in the split.
-        sections: `experiments`, `weights`, `grids`, `rows`, by name.
+        sections: `experiments`, `weights`, `grids`, by name.
     """
     cut = {"official_test": False, "test": 0.3, "validation": 0.3, "balance": "largest", "seed": 3}
     return {

@@ -19,12 +19,10 @@ from glassbox.artifacts import (
     experiment,
     history,
     leaks,
-    machine,
     members,
     model,
     predictions,
     recipe,
-    scores,
     shards,
     split,
     weights,
@@ -35,8 +33,8 @@ from glassbox.artifacts.leaks import Leak
 from glassbox.artifacts.members import Member
 from glassbox.artifacts.recipe import EvaluateRecipe, PredictRecipe
 from glassbox.files import fingerprint, sha256_file
-from glassbox.params.experiments import PHASES
-from glassbox.sources.png import encode
+from glassbox.params.experiments import PHASES, VARIANTS
+from glassbox.phantoms.png import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -207,13 +205,12 @@ def _code(key: str, number: int) -> Iterator[Artifact]:
 
 
 def _grid(key: str, generator: np.random.Generator) -> Iterator[Artifact]:
-    row = f"{key}_60"
     accuracies = generator.random(3).round(6).tolist()
     trained = [
         Cell(images=60, all_but_last=layers, val_accuracy=accuracy, majority_accuracy=0.5)
         for layers, accuracy in enumerate(accuracies)
     ]
-    path, stage = cells.row_path(key, row), f"grid@{row}"
+    path, stage = cells.grid_path(key), f"grid@{key}"
     cells.write(path, trained, stage)
     yield Artifact(path, stage, lambda: cells.read(path, stage))
 
@@ -257,9 +254,9 @@ def _model(key: str, number: int) -> Iterator[Artifact]:
 
 def _predictions(key: str, generator: np.random.Generator) -> Iterator[Artifact]:
     test, lineage = split.shown(key, "test"), model.read_lineage(key)
-    said = {variant: generator.random((len(test), 2), np.float32) for variant in scores.VARIANTS}
+    said = {variant: generator.random((len(test), 2), np.float32) for variant in VARIANTS}
     predictions.write(key, test, said, lineage.model_sha256)
-    for variant in scores.VARIANTS:
+    for variant in VARIANTS:
 
         def read(variant=variant) -> object:
             found = predictions.read(key, variant, model.read_lineage(key).model_sha256)
@@ -271,25 +268,25 @@ def _predictions(key: str, generator: np.random.Generator) -> Iterator[Artifact]
 
 def _evaluation(key: str, generator: np.random.Generator) -> Iterator[Artifact]:
     folder, record, stage = evaluation.folder(key), evaluation.path(key), f"evaluate@{key}"
-    scores.write(folder / scores.NAME, {variant: _scores(generator) for variant in scores.VARIANTS})
+    evaluation.write_scores(key, {variant: _scores(generator) for variant in VARIANTS})
     for name in FIGURES:
         (folder / name).write_bytes(_picture(generator))
-    machine.write(key, {"threads": 2, "onednn": True})
-    evaluation.write(key, model.read_lineage(key).model_sha256, [scores.NAME, "machine.json", *FIGURES])
+    evaluation.write_machine(key, {"threads": 2, "onednn": True})
+    evaluation.write(key, model.read_lineage(key).model_sha256, [evaluation.SCORES, evaluation.MACHINE, *FIGURES])
     yield Artifact(record, stage, lambda: evaluation.read(key))
-    yield Artifact(machine.path(key), stage, lambda: machine.read(key))
-    numbers = folder / scores.NAME
-    yield Artifact(numbers, stage, lambda: scores.read(key), (record, sha256_file(numbers)))
+    yield Artifact(evaluation.machine_path(key), stage, lambda: evaluation.read_machine(key))
+    numbers = folder / evaluation.SCORES
+    yield Artifact(numbers, stage, lambda: evaluation.read_scores(key), (record, sha256_file(numbers)))
     for name in FIGURES:
         digest = sha256_file(folder / name)
         yield Artifact(folder / name, stage, lambda name=name: evaluation.content(key, name), (record, digest))
 
 
-def _scores(generator: np.random.Generator) -> scores.VariantScores:
-    said = dict.fromkeys(scores.VariantScores.model_fields, float(generator.random()))
-    of_class = dict.fromkeys(scores.ClassScores.model_fields, 0.5) | {"support": 2}
+def _scores(generator: np.random.Generator) -> evaluation.VariantScores:
+    said = dict.fromkeys(evaluation.VariantScores.model_fields, float(generator.random()))
+    of_class = dict.fromkeys(evaluation.ClassScores.model_fields, 0.5) | {"support": 2}
     counts = {"images": 4, "patients": 4, "resamples_redrawn": 0}
-    return scores.VariantScores.model_validate(said | counts | {"classes": {"Mass": of_class}})
+    return evaluation.VariantScores.model_validate(said | counts | {"classes": {"Mass": of_class}})
 
 
 def _picture(generator: np.random.Generator) -> bytes:

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from glassbox.artifacts import history, model, predictions, recipe, split
-from glassbox.artifacts.scores import VARIANTS
 from glassbox.artifacts.split import FOLDS, LABEL, Statistics
-from glassbox.params.experiments import PHASES
+from glassbox.params.experiments import PHASES, VARIANTS
 
 MACHINE = {
     "architecture": "x86_64",
@@ -70,7 +69,7 @@ def epochs(warm_start=1, fine_tune=3):
 
 
 def origin(experiment, machine=MACHINE):
-    """What its model is made from, as `learning.record.origin` says it; its recipe and its split are on disk."""
+    """What its model is made from, as `training.lineage.origin` says it; its recipe and its split are on disk."""
     blocks = {name: recipe.phase(experiment, name).model_dump(mode="json") for name in PHASES}
     shared = ("split", "dataset", "weights", "model", "augmentation", "training")
     fine_tune = blocks["fine_tune"]

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from kagglesdk import kaggle_env
 from tqdm import tqdm
 
-from glassbox.sources import archive, client
-from glassbox.sources.patience import Patience
+from glassbox.archives import kaggle
+from glassbox.archives.download import download
+from glassbox.archives.transfer import RETRIES, Retries
 
 if TYPE_CHECKING:
     from glassbox.params.sources import KaggleSource
 
-client.client({}, (1.0, 1.0))
+kaggle.client({}, RETRIES)
 # Its own lock is the system's, which a killed process leaves behind.
 tqdm.set_lock(threading.RLock())
 
@@ -29,7 +30,7 @@ tqdm.set_lock(threading.RLock())
 _EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}
 
 
-def fetch(settings: KaggleSource, folder: Path, environment: dict[str, str], operation: int) -> None:
+def downloaded(settings: KaggleSource, folder: Path, environment: dict[str, str], operation: int) -> None:
     """Downloads `films` into a project; dies before so many operations on its files."""
     os.environ.update(environment)
     os.chdir(folder)
@@ -44,4 +45,4 @@ def fetch(settings: KaggleSource, folder: Path, environment: dict[str, str], ope
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
-    archive.fetch(settings, "films", Patience(silence=5.0))
+    download(settings, "films", Retries(read=5.0))

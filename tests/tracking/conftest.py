@@ -10,7 +10,7 @@ import builders
 import finished
 import pytest
 
-from glassbox.assessment.evaluate import evaluate
+from glassbox.evaluation.evaluate import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

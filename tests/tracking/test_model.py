@@ -12,8 +12,7 @@ from glassbox.artifacts import code, history, model, weights
 from glassbox.artifacts import recipe as recipes
 from glassbox.artifacts.code import Code
 from glassbox.files import sha256_file
-from glassbox.tracking.mirror import mirror
-from glassbox.tracking.run import training_run
+from glassbox.tracking.run import Run, mirror
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,7 @@ def test_a_model_says_what_it_takes_and_gives_and_what_loads_it(
 
     monkeypatch.setattr(finished, "PACKAGES", {"keras": "3.15.1", backend: "0.9"})
     finished.train(KEY, finished.origin(KEY, finished.MACHINE | {"backend": backend}), classes=classes)
-    mirror([KEY])
+    mirror(KEY)
     (description,) = (ready / "mlartifacts" / "models").rglob("MLmodel")
     logged = mlflow.models.Model.load(description)
     (images,), (probabilities,) = logged.signature.inputs.inputs, logged.signature.outputs.inputs
@@ -48,7 +47,7 @@ def test_what_was_trained_is_loaded_from_its_run_byte_for_byte_and_predicts(
     import keras
     import mlflow
 
-    from glassbox.learning import record
+    from glassbox.training import lineage
 
     def save(phase: PhaseName, made: dict[str, object]) -> model.Lineage:
         at = model.files(KEY, phase)
@@ -64,9 +63,10 @@ def test_what_was_trained_is_loaded_from_its_run_byte_for_byte_and_predicts(
     weights.write("none", None)
     for phase in ("warm_start", "fine_tune"):
         code.write(phase, Code({}, {"keras": keras.__version__}))
-    save("warm_start", record.origin(recipes.phase(KEY, "warm_start"), "warm_start"))
-    with training_run(made := record.origin(recipes.phase(KEY, "fine_tune"), "fine_tune")) as run:
-        run.log_model(save("fine_tune", made))
+    save("warm_start", lineage.origin(recipes.phase(KEY, "warm_start"), "warm_start"))
+    with Run(origin := lineage.origin(recipes.phase(KEY, "fine_tune"), "fine_tune")) as run:
+        save("fine_tune", origin)
+        run.complete()
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{ready}/mlflow.db")
     films = np.arange(3 * 32 * 32).reshape(3, 32, 32).astype(np.uint8)

@@ -9,7 +9,7 @@ import finished
 import pytest
 
 from glassbox.artifacts import model
-from glassbox.tracking.run import training_run
+from glassbox.tracking.run import Run
 from glassbox.tracking.store import Store, open_store
 
 if TYPE_CHECKING:
@@ -26,10 +26,11 @@ def train(
 ) -> str:
     """Trains within a run, whose id is given back."""
     made, rows = made or finished.origin(KEY), rows or finished.epochs()
-    with training_run(made) as run:
+    with Run(made) as run:
         for row in rows:
             run.log_epoch(row)
-        run.log_model(finished.train(KEY, made, rows, weights=weights))
+        finished.train(KEY, made, rows, weights=weights)
+        run.complete()
     return run.id
 
 
@@ -76,7 +77,7 @@ def test_a_run_says_where_its_recipe_departs_from_its_source(ready: Path, recipe
     tags = data(train()).tags
     assert tags["glassbox.departures"] == "none"
     assert "Departures" not in tags["mlflow.note.content"]
-    recipe(departures=["Its batch size is unpublished; ours is 16."], weights="none")
+    recipe(departures={"batches": "Its batch size is unpublished; ours is 16."}, weights="none")
     tags = data(train()).tags
     for place in ("glassbox.departures", "mlflow.note.content"):
         assert "Its batch size is unpublished; ours is 16." in tags[place]
@@ -127,7 +128,7 @@ def test_other_numbers_of_the_same_recipe_are_a_run_of_their_own(ready: Path) ->
 
 def test_other_numbers_go_on_in_another_run_before_there_is_a_model(ready: Path) -> None:
     first, rows = train(), finished.epochs()
-    with training_run(finished.origin(KEY)) as run:
+    with Run(finished.origin(KEY)) as run:
         assert run.id == first
         run.log_epoch(rows[0])
         run.log_epoch({**rows[1], "val_loss": 9.0})
@@ -152,20 +153,29 @@ def test_an_epoch_without_a_value_is_no_point_and_costs_its_curve_no_other(ready
 
 @pytest.mark.parametrize(("raised", "status"), [(ValueError("NaN"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
 def test_a_training_that_does_not_end_says_so_and_raises(ready: Path, raised: BaseException, status: str) -> None:
-    with pytest.raises(type(raised)) as error, training_run(finished.origin(KEY)) as run:
+    with pytest.raises(type(raised)) as error, Run(finished.origin(KEY)) as run:
         raise raised
     assert error.value is raised
     assert open_store().client.get_run(run.id).info.status == status
 
 
+def test_a_finished_run_stays_finished_when_its_training_is_repeated_and_interrupted(ready: Path) -> None:
+    first = train()
+    with pytest.raises(KeyboardInterrupt), Run(finished.origin(KEY)) as run:
+        raise KeyboardInterrupt
+    assert run.id == first
+    assert [each.info.status for each in runs(open_store())] == ["FINISHED"]
+
+
 def test_a_store_lost_under_way_costs_no_training(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with training_run(made := finished.origin(KEY)) as run:
+    with Run(made := finished.origin(KEY)) as run:
         first, *others = finished.epochs()
         run.log_epoch(first)
         (ready / "mlflow.db").write_text("no database\n" * 1000)
         for row in others:
             run.log_epoch(row)
-        run.log_model(finished.train(KEY, made))
+        finished.train(KEY, made)
+        run.complete()
     assert capsys.readouterr().err.count("glassbox track") == 1
 
 

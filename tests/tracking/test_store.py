@@ -12,7 +12,7 @@ from typing import ClassVar
 import finished
 import pytest
 
-from glassbox.tracking.run import training_run
+from glassbox.tracking.run import Run
 from glassbox.tracking.store import EXPERIMENT, TrackingError, open_store, tracking_uri
 
 RACE = """
@@ -86,7 +86,7 @@ def test_a_store_that_cannot_be_used_is_refused_at_once_and_without_its_password
     made, start = finished.origin("compact"), time.monotonic()
     with (
         pytest.raises(TrackingError) as refused,
-        training_run(made),
+        Run(made),
     ):
         pytest.fail("trained without a store")
     assert time.monotonic() - start < 20

@@ -49,16 +49,12 @@ def describe(archive: Path, sha256: str, members: Sequence[Member], **provenance
 
 def write(path: Path, source: str, record: Mapping[str, Any]) -> None:
     """Writes the record of a source: to `record_path`, or beside an archive that is not at its place yet."""
-    document.write(path, record, _stage(source))
+    document.write(path, record, f"download@{source}")
 
 
 def recorded(path: Path, source: str) -> dict[str, Any]:
     """A record; an empty one where none is there, or a damaged one: the archive is then verified as a new one."""
     try:
-        return document.read(path, _stage(source))
+        return document.read(path, f"download@{source}")
     except ArtifactError:
         return {}
-
-
-def _stage(source: str) -> str:
-    return f"download@{source}"

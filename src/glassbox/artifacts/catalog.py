@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+_BOX = pa.struct([("finding", pa.string()), *((side, pa.float64()) for side in ("x", "y", "width", "height"))])
 #: `age` in years; `boxes` in pixels of the full film; `official_split` as the archive names it.
 SCHEMA = pa.schema(
     [
@@ -26,20 +27,7 @@ SCHEMA = pa.schema(
         ("sex", pa.string()),
         ("view", pa.string()),
         ("official_split", pa.string()),
-        (
-            "boxes",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("finding", pa.string()),
-                        ("x", pa.float64()),
-                        ("y", pa.float64()),
-                        ("width", pa.float64()),
-                        ("height", pa.float64()),
-                    ]
-                )
-            ),
-        ),
+        ("boxes", pa.list_(_BOX)),
     ]
 )
 
@@ -68,24 +56,16 @@ def write(source: str, rows: pd.DataFrame, words: Vocabulary) -> None:
         pyarrow.ArrowException: A value is not of its column's type.
     """
     typed = pa.Table.from_pandas(rows, SCHEMA, preserve_index=False)
-    table.write(path(source), typed, _stage(source), words._asdict())
+    table.write(path(source), typed, f"catalog@{source}", words._asdict())
 
 
 def write_counts(source: str, counts: Mapping[str, Any]) -> None:
     """Writes its counts."""
-    document.write(counts_path(source), counts, _stage(source))
+    document.write(counts_path(source), counts, f"catalog@{source}")
 
 
 def read(source: str, columns: list[str] | None = None) -> tuple[pd.DataFrame, Vocabulary]:
-    """The catalog of a source, or some of its columns, and the words in which its findings are written.
-
-    Raises:
-        ArtifactError: The catalog is missing or damaged.
-    """
-    rows, words = table.read(path(source), _stage(source), SCHEMA, columns)
+    """The catalog of a source, or some of its columns, and the words in which its findings are written."""
+    rows, words = table.read(path(source), f"catalog@{source}", SCHEMA, columns)
     frame: pd.DataFrame = rows.to_pandas()
     return frame, Vocabulary(tuple(words["findings"]), words["absence"])
-
-
-def _stage(source: str) -> str:
-    return f"catalog@{source}"

@@ -1,4 +1,4 @@
-"""The cells of a grid: those that a row trained, and those that were chosen among all."""
+"""The cells of a grid: all that were trained, and those that were chosen among them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import NonNegativeInt, PositiveInt
 
 from glassbox.artifacts import document
-from glassbox.artifacts.damage import bytes_of, typed
+from glassbox.artifacts.damage import bytes_of
 from glassbox.params.base import Frozen, Share
 from glassbox.paths import DATA, METRICS
 
@@ -35,9 +35,9 @@ class Cell(Frozen):
         return round(self.val_accuracy - self.majority_accuracy, _DECIMALS)
 
 
-def row_path(grid: str, row: str) -> Path:
-    """Where the cells of a row lie."""
-    return DATA / "grids" / grid / f"{row}.json"
+def grid_path(grid: str) -> Path:
+    """Where all cells of a grid lie."""
+    return DATA / "grids" / f"{grid}.json"
 
 
 def choice_path(grid: str) -> Path:
@@ -51,17 +51,8 @@ def write(path: Path, cells: Sequence[Cell], stage: str, **facts: str) -> None:
 
 
 def read(path: Path, stage: str) -> list[Cell]:
-    """The cells of a file, in its order.
-
-    Args:
-        path: The file.
-        stage: The stage that makes it.
-
-    Raises:
-        ArtifactError: It is missing, damaged, or holds no cells.
-    """
-    cells: list[Cell] = typed(path, document.read(path, stage).get("cells"), list[Cell], stage)
-    return cells
+    """The cells of a file that a stage made, in its order."""
+    return document.read_typed(path, stage, list[Cell], "cells")
 
 
 def heat_map_path(grid: str) -> Path:
@@ -70,10 +61,6 @@ def heat_map_path(grid: str) -> Path:
 
 
 def heat_map(grid: str) -> bytes:
-    """The PNG file that was drawn when the cells of a grid were chosen.
-
-    Raises:
-        ArtifactError: It, or the choice, is missing or damaged.
-    """
+    """The PNG file that was drawn when the cells of a grid were chosen."""
     stage = f"choose@{grid}"
     return bytes_of(heat_map_path(grid), document.read(choice_path(grid), stage).get("heat_map_sha256"), stage)

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 from glassbox.artifacts import document
-from glassbox.artifacts.damage import ArtifactError
 from glassbox.files import fingerprint
+from glassbox.params.base import Sha256
 
 #: The stage that makes these files.
 STAGE = "code"
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+#: Path of a file from the project's root, with slashes -> the digest of what it does.
+Modules = dict[str, Sha256]
 
 
 class Code(NamedTuple):
-    """The code that one stage runs, or one part of it.
+    """The code that one stage runs, or one part of it."""
 
-    Attributes:
-        modules: Path of a file from the project's root, with slashes -> the digest of what it does: 64 hexadecimal
-            digits.
-        packages: Normalised name of a distribution -> its version in uv.lock.
-    """
-
-    modules: dict[str, str]
-    packages: dict[str, str]
+    modules: Modules  #: What it is made of.
+    packages: dict[str, str]  #: Normalised name of a distribution -> its version in uv.lock.
 
     @property
     def sha256(self) -> str:
@@ -35,7 +28,7 @@ class Code(NamedTuple):
 
 
 def path(name: str) -> Path:
-    """The file of a stage, of a cohort (`cohorts.nih`), or of the pixels (`pixels`); from the project's root."""
+    """The file of a stage, a cohort (`cohorts.nih`) or a part (`pixels`, `cell`), from the root of the project."""
     return Path("data/code") / f"{name}.json"
 
 
@@ -45,21 +38,5 @@ def write(name: str, code: Code, root: Path = Path()) -> None:
 
 
 def read(name: str, root: Path = Path()) -> Code:
-    """Reads `path(name)` below the project's root.
-
-    Raises:
-        ArtifactError: The file is missing, was changed, or does not say what such a file says.
-    """
-    file = root / path(name)
-    content = document.read(file, STAGE)
-    if set(content) != set(Code._fields):
-        raise ArtifactError(
-            file, f"has the keys {', '.join(sorted(content))}, not {', '.join(Code._fields)}", STAGE
-        )
-    for key, entries in content.items():
-        if not isinstance(entries, dict) or not all(isinstance(value, str) for value in entries.values()):
-            raise ArtifactError(file, f"has under {key} no object of strings", STAGE)
-    for module, digest in content["modules"].items():
-        if not _SHA256.fullmatch(digest):
-            raise ArtifactError(file, f"has for {module} no SHA-256 but {digest!r}", STAGE)
-    return Code(**content)
+    """Reads `path(name)` below the project's root."""
+    return document.read_typed(root / path(name), STAGE, Code)

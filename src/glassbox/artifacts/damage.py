@@ -1,9 +1,13 @@
-"""The one refusal of what passes between stages: which file it is, what is wrong with it, who makes it."""
+"""The one refusal of what passes between stages: which file it is, what is wrong with it, who makes it.
+
+In every function `stage` is the stage that makes the file, as `dvc repro` takes it: `split@infiltration`.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 import pydantic
 
@@ -12,8 +16,10 @@ from glassbox.files import sha256_file
 from glassbox.paths import METRICS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+T = TypeVar("T")
 #: Characters that a message spends on what is wrong, which may quote a damaged file.
 _LENGTH = 400
 
@@ -24,7 +30,7 @@ class ArtifactError(GlassboxError):
     Args:
         path: The file.
         what: What is wrong with it, as the end of a sentence that begins with its path.
-        stage: The stage that makes it, as `dvc repro` takes it: `split@infiltration`.
+        stage: The stage that makes it.
     """
 
     def __init__(self, path: Path, what: str, stage: str) -> None:
@@ -43,27 +49,13 @@ def identity(path: Path, stage: str) -> str:
 
 
 def identify(path: Path, found: object, stage: str) -> None:
-    """Compares what a file says it is with what it has to be.
-
-    Raises:
-        ArtifactError: It is another one.
-    """
+    """Refuses a file that says it is another one."""
     if found != (wanted := identity(path, stage)):
         raise ArtifactError(path, f"is another file: {found}, not {wanted}", stage)
 
 
-def typed(path: Path, found: object, kind: Any, stage: str) -> Any:
-    """What a whole file holds, as its type.
-
-    Args:
-        path: The file, for messages.
-        found: Its content.
-        kind: A type that pydantic checks.
-        stage: The stage that makes it.
-
-    Raises:
-        ArtifactError: Another version of this program wrote it.
-    """
+def typed(path: Path, found: object, kind: type[T], stage: str) -> T:
+    """What a whole file holds, as a type that pydantic checks; refused where another version of us wrote it."""
     try:
         return pydantic.TypeAdapter(kind).validate_python(found)
     except pydantic.ValidationError as error:
@@ -73,46 +65,26 @@ def typed(path: Path, found: object, kind: Any, stage: str) -> Any:
 
 
 def content(path: Path, stage: str) -> bytes:
-    """The bytes of a file, unchecked.
-
-    Raises:
-        ArtifactError: It is missing, or cannot be read.
-    """
-    try:
+    """The bytes of a file, unchecked."""
+    with _reading(path, stage):
         return path.read_bytes()
-    except OSError as error:
-        raise _unread(path, error, stage) from None
 
 
 def bytes_of(path: Path, sha256: object, stage: str) -> bytes:
-    """The bytes of a file that a record elsewhere describes.
-
-    Raises:
-        ArtifactError: It is missing, or has another SHA-256.
-    """
+    """The bytes of a file, of which a record elsewhere says what SHA-256 they have."""
     found = content(path, stage)
     _compare(path, hashlib.sha256(found).hexdigest(), sha256, stage)
     return found
 
 
 def sha256_of(path: Path, stage: str) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal, however large it is.
-
-    Raises:
-        ArtifactError: It is missing, or cannot be read.
-    """
-    try:
+    """The SHA-256 of a file's bytes, in hexadecimal, however large it is."""
+    with _reading(path, stage):
         return sha256_file(path)
-    except OSError as error:
-        raise _unread(path, error, stage) from None
 
 
 def verify(path: Path, sha256: object, stage: str) -> None:
-    """Compares a file, however large it is, with the record elsewhere that describes it.
-
-    Raises:
-        ArtifactError: It is missing, or has another SHA-256.
-    """
+    """Refuses a file, however large it is, that has another SHA-256 than a record elsewhere says."""
     _compare(path, sha256_of(path, stage), sha256, stage)
 
 
@@ -121,6 +93,11 @@ def _compare(path: Path, found: str, wanted: object, stage: str) -> None:
         raise ArtifactError(path, f"has the SHA-256 {found}, not {wanted}", stage)
 
 
-def _unread(path: Path, error: OSError, stage: str) -> ArtifactError:
-    what = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
-    return ArtifactError(path, what, stage)
+@contextmanager
+def _reading(path: Path, stage: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise ArtifactError(path, "is not there", stage) from None
+    except OSError as error:
+        raise ArtifactError(path, f"cannot be read: {error.strerror}", stage) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from glassbox.artifacts import damage
 from glassbox.artifacts.damage import ArtifactError
@@ -13,34 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-#: Its first key: what the file is.
-_IDENTITY = "artifact"
-#: Its last one: the digest of all the others.
-_DIGEST = "content_sha256"
+T = TypeVar("T")
+#: Its first key: what the file is. Its last one: the digest of all the others.
+_IDENTITY, _DIGEST = "artifact", "content_sha256"
 
 
 def write(path: Path, content: Mapping[str, Any], stage: str) -> None:
-    """Writes an object as JSON, atomically, between what it is and the digest of both (keys sorted, no spaces).
-
-    Args:
-        path: The file.
-        content: The object.
-        stage: The stage that makes it, as `dvc repro` takes it.
-    """
+    """Writes an object as JSON, atomically, between what it is and the digest of both (keys sorted, no spaces)."""
     whole = {_IDENTITY: damage.identity(path, stage), **content}
     write_json(path, {**whole, _DIGEST: fingerprint(whole)})
 
 
 def read(path: Path, stage: str) -> dict[str, Any]:
-    """The object that `write` wrote.
-
-    Args:
-        path: The file.
-        stage: The stage that makes it.
-
-    Raises:
-        ArtifactError: The file is missing, is no JSON object, is not what was written, or is another one.
-    """
+    """The object that `write` wrote."""
     try:
         content = json.loads(damage.content(path, stage))
     except (ValueError, RecursionError) as error:
@@ -56,3 +41,9 @@ def read(path: Path, stage: str) -> dict[str, Any]:
         raise ArtifactError(path, f"was changed: its content has the SHA-256 {found}, not {digest}", stage)
     damage.identify(path, content.pop(_IDENTITY, None), stage)
     return content
+
+
+def read_typed(path: Path, stage: str, kind: type[T], key: str | None = None) -> T:
+    """The object that `write` wrote, or what it has under a key, as a type that pydantic checks."""
+    content = read(path, stage)
+    return damage.typed(path, content if key is None else content.get(key), kind, stage)

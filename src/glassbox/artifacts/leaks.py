@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pydantic
 from pydantic import NonNegativeInt
 
 from glassbox.artifacts import document
-from glassbox.artifacts.damage import typed
+from glassbox.params.base import Frozen
 from glassbox.paths import METRICS
 
 if TYPE_CHECKING:
@@ -16,10 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Leak(pydantic.BaseModel):
+class Leak(Frozen):
     """How much of one kind two folds share."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     #: Names of two folds: `train-test`.
     folds: str
@@ -40,11 +37,5 @@ def write(split: str, target: Path, leaks: Sequence[Leak]) -> None:
 
 
 def read(split: str) -> list[Leak]:
-    """Every pair of folds of a split with what they share, pairs that share nothing included.
-
-    Raises:
-        ArtifactError: The file is missing, damaged, or does not hold these counts.
-    """
-    path, stage = folder(split) / "leakage.json", f"split@{split}"
-    leaks: list[Leak] = typed(path, document.read(path, stage).get("shared_by_folds"), list[Leak], stage)
-    return leaks
+    """Every pair of folds of a split with what they share, pairs that share nothing included."""
+    return document.read_typed(folder(split) / "leakage.json", f"split@{split}", list[Leak], "shared_by_folds")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import starmap
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: The fields of a `Member`, in its order; offset and sizes in bytes.
-SCHEMA = pa.schema(
+_SCHEMA = pa.schema(
     [
         ("name", pa.string()),
         ("offset", pa.int64()),
@@ -31,25 +30,16 @@ SCHEMA = pa.schema(
 
 
 class Member(NamedTuple):
-    """Where a member's bytes lie, and which they are.
+    """Where a member's bytes lie, and which they are."""
 
-    Attributes:
-        name: Path inside the archive.
-        offset: Offset of its local header in the file, in bytes.
-        compressed: Size in the archive, in bytes.
-        size: Size after inflating, in bytes.
-        crc: CRC-32 of its content.
-        method: 0 (stored) or 8 (deflated).
-        sha256: Of its content; empty until it was read. The CRC-32 says too little: a PNG ends each chunk with one
-            of its own, which leaves 16 bits to that of a file with one data chunk.
-    """
-
-    name: str
-    offset: int
-    compressed: int
-    size: int
-    crc: int
-    method: int
+    name: str  #: Path inside the archive.
+    offset: int  #: Offset of its local header in the file, in bytes.
+    compressed: int  #: Size in the archive, in bytes.
+    size: int  #: Size after inflating, in bytes.
+    crc: int  #: CRC-32 of its content.
+    method: int  #: 0 (stored) or 8 (deflated).
+    #: Of its content; empty until it was read. The CRC-32 says too little: a PNG ends each chunk with one of its
+    #: own, which leaves 16 bits to that of a file with one data chunk.
     sha256: str = ""
 
 
@@ -67,27 +57,17 @@ def contents(members: Sequence[Member]) -> str:
 
 
 def write(source: str, members: Sequence[Member], archive_sha256: str) -> None:
-    """Writes the index; the same archive gives the same bytes.
-
-    Args:
-        source: Key of the source.
-        members: In archive order, each with its SHA-256.
-        archive_sha256: Of the zip.
-    """
-    rows = pa.Table.from_pylist([member._asdict() for member in members], SCHEMA)
+    """Writes the members of a zip, in archive order and each with its SHA-256; the same give the same bytes."""
+    rows = pa.Table.from_pylist([member._asdict() for member in members], _SCHEMA)
     facts = {"archive_sha256": archive_sha256}
     table.write(path(source), rows, f"download@{source}", facts, compression="zstd")
 
 
 def read(source: str) -> tuple[list[Member], str]:
-    """The members of a source's archive in archive order, without opening it, and the SHA-256 of the zip.
-
-    Raises:
-        ArtifactError: The index is missing or damaged.
-    """
-    rows, facts = table.read(path(source), f"download@{source}", SCHEMA)
+    """The members of a source's archive in archive order, without opening it, and the SHA-256 of the zip."""
+    rows, facts = table.read(path(source), f"download@{source}", _SCHEMA)
     columns = (column.to_pylist() for column in rows.columns)
-    return list(starmap(Member, zip(*columns, strict=True))), str(facts["archive_sha256"])
+    return [Member(*row) for row in zip(*columns, strict=True)], str(facts["archive_sha256"])
 
 
 def known(source: str, archive_sha256: str) -> list[Member]:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pydantic
-
 from glassbox.artifacts import damage, document, history
-from glassbox.artifacts.damage import typed
 from glassbox.files import fingerprint, sha256_file
+from glassbox.params.base import Frozen
 from glassbox.paths import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from glassbox.artifacts.history import Row
+    from glassbox.artifacts.history import Epoch
     from glassbox.params.experiments import PhaseName
 
 #: What each phase leaves in `folder`: the model, its history, and the record of both.
@@ -33,10 +31,8 @@ class Files(NamedTuple):
     lineage: Path
 
 
-class Lineage(pydantic.BaseModel):
+class Lineage(Frozen):
     """What a model was made from. Two trainings with one fingerprint give the same bytes."""
-
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     experiment: str
     fingerprint: str
@@ -74,13 +70,7 @@ def made_from(origin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_lineage(experiment: str, phase: PhaseName, origin: Mapping[str, Any]) -> Lineage:
-    """Writes the record of a model and a history that lie there already.
-
-    Args:
-        experiment: Key of the experiment.
-        phase: Which of its phases.
-        origin: As `made_from` gives it.
-    """
+    """Writes the record of a model and a history that lie there already; `origin` is as `made_from` gives it."""
     at = files(experiment, phase)
     hashes = {"model_sha256": sha256_file(at.model), "history_sha256": sha256_file(at.history)}
     lineage = Lineage.model_validate({**origin, **hashes})
@@ -89,32 +79,18 @@ def write_lineage(experiment: str, phase: PhaseName, origin: Mapping[str, Any]) 
 
 
 def read_lineage(experiment: str, phase: PhaseName = "fine_tune") -> Lineage:
-    """The record of a model.
-
-    Raises:
-        ArtifactError: It is missing, damaged, or of another model.
-    """
-    path, stage = files(experiment, phase).lineage, f"{phase}@{experiment}"
-    lineage: Lineage = typed(path, document.read(path, stage), Lineage, stage)
-    return lineage
+    """The record of a model."""
+    return document.read_typed(files(experiment, phase).lineage, f"{phase}@{experiment}", Lineage)
 
 
 def verified(lineage: Lineage, phase: PhaseName = "fine_tune") -> Path:
-    """The model file, once it is the one of its record.
-
-    Raises:
-        ArtifactError: It is missing, or another one.
-    """
-    path, stage = files(lineage.experiment, phase).model, f"{phase}@{lineage.experiment}"
-    damage.verify(path, lineage.model_sha256, stage)
+    """The model file, once it is the one of its record."""
+    path = files(lineage.experiment, phase).model
+    damage.verify(path, lineage.model_sha256, f"{phase}@{lineage.experiment}")
     return path
 
 
-def read_history(lineage: Lineage, phase: PhaseName = "fine_tune") -> list[Row]:
-    """The epochs of a training, once the file is the one of its record.
-
-    Raises:
-        ArtifactError: It is missing, or another one.
-    """
+def read_history(lineage: Lineage, phase: PhaseName = "fine_tune") -> list[Epoch]:
+    """The epochs of a training, once the file is the one of its record."""
     path = files(lineage.experiment, phase).history
     return history.read(path, lineage.history_sha256, f"{phase}@{lineage.experiment}")

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from glassbox.artifacts import table
 from glassbox.artifacts.damage import ArtifactError
-from glassbox.artifacts.scores import VARIANTS
-from glassbox.artifacts.split import LABEL
+from glassbox.artifacts.split import LABEL, labels
 from glassbox.files import atomic
+from glassbox.params.experiments import VARIANTS
 from glassbox.paths import PREDICTIONS
 
 if TYPE_CHECKING:
@@ -26,21 +26,13 @@ PROBABILITY = "probability_"
 
 
 class Table(NamedTuple):
-    """One test variant: N images, C classes.
+    """One test variant: N images, C classes."""
 
-    Attributes:
-        classes: Names of the classes, in the order of the network's outputs.
-        images: Identifiers, (N,) str; an image that a recipe draws twice is there twice.
-        patients: Their patients, (N,) str.
-        labels: uint8 (N, C), 0 or 1.
-        probabilities: float32 (N, C).
-    """
-
-    classes: tuple[str, ...]
-    images: NDArray[np.str_]
-    patients: NDArray[np.str_]
-    labels: NDArray[np.uint8]
-    probabilities: NDArray[np.float32]
+    classes: tuple[str, ...]  #: Names of the classes, in the order of the network's outputs.
+    images: NDArray[np.str_]  #: Identifiers, (N,) str; an image that a recipe draws twice is there twice.
+    patients: NDArray[np.str_]  #: Their patients, (N,) str.
+    labels: NDArray[np.uint8]  #: uint8 (N, C), 0 or 1.
+    probabilities: NDArray[np.float32]  #: float32 (N, C).
 
 
 def folder(experiment: str) -> Path:
@@ -59,12 +51,10 @@ def write(
         probabilities: variant -> float32 (N, C), in the order of the rows.
         model_sha256: Of the model that made them.
     """
-    labels = [column for column in test if column.startswith(LABEL)]
-    names = [column.removeprefix(LABEL) for column in labels]
+    names = [column.removeprefix(LABEL) for column in labels(test)]
     known = {
-        "image_id": pa.array(test["image_id"], pa.string()),
-        "patient_id": pa.array(test["patient_id"], pa.string()),
-        **{column: pa.array(test[column].to_numpy(), pa.uint8()) for column in labels},
+        **{column: pa.array(test[column], pa.string()) for column in ("image_id", "patient_id")},
+        **{column: pa.array(test[column].to_numpy(), pa.uint8()) for column in labels(test)},
     }
     with atomic(folder(experiment)) as temporary:
         temporary.mkdir()
@@ -84,21 +74,13 @@ def read(experiment: str, variant: str, model_sha256: str) -> Table:
         experiment: Key of the experiment.
         variant: One of `VARIANTS`.
         model_sha256: Of the model whose predictions they have to be.
-
-    Raises:
-        ArtifactError: The file is missing, damaged, of another variant or another model.
     """
     path, stage = folder(experiment) / f"{variant}.parquet", f"predict@{experiment}"
     rows, facts = table.read(path, stage)
     if facts != {"model_sha256": model_sha256}:
         raise ArtifactError(path, f"is of {facts}, not of the model {model_sha256}", stage)
     classes = tuple(name.removeprefix(LABEL) for name in rows.column_names if name.startswith(LABEL))
-    wanted = [
-        "image_id",
-        "patient_id",
-        *(LABEL + name for name in classes),
-        *(PROBABILITY + name for name in classes),
-    ]
+    wanted = ["image_id", "patient_id", *(before + name for before in (LABEL, PROBABILITY) for name in classes)]
     if rows.column_names != wanted or len(classes) < 2 or not rows.num_rows:
         raise ArtifactError(path, f"has {rows.num_rows} rows of {', '.join(rows.column_names)}", stage)
     return Table(

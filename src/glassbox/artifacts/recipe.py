@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from glassbox.artifacts import document
-from glassbox.artifacts.damage import typed
 from glassbox.files import atomic
 from glassbox.params.base import Frozen, Key, Task
 from glassbox.params.experiments import Augmentation, EarlyStopping, Evaluation, Model, Phase, PhaseName, Training
@@ -65,26 +64,11 @@ def write(experiment: str, consumers: Mapping[str, Frozen]) -> None:
             document.write(temporary / f"{name}.json", needed.model_dump(mode="json"), f"recipe@{experiment}")
 
 
-def phase(experiment: str, name: PhaseName) -> PhaseRecipe:
-    """The recipe of a phase of an experiment.
-
-    Raises:
-        ArtifactError: The file is missing or damaged.
-    """
-    return read(experiment, name, PhaseRecipe)
-
-
 def read(experiment: str, consumer: str, kind: type[R]) -> R:
-    """What the recipe stage wrote for a consumer.
+    """What the recipe stage wrote for a consumer, the name of a file without its suffix."""
+    return document.read_typed(folder(experiment) / f"{consumer}.json", f"recipe@{experiment}", kind)
 
-    Args:
-        experiment: Key of the experiment.
-        consumer: Name of the file, without its suffix.
-        kind: What it holds.
 
-    Raises:
-        ArtifactError: The file is missing or damaged.
-    """
-    path, stage = folder(experiment) / f"{consumer}.json", f"recipe@{experiment}"
-    found: R = typed(path, document.read(path, stage), kind, stage)
-    return found
+def phase(experiment: str, name: PhaseName) -> PhaseRecipe:
+    """The recipe of a phase of an experiment."""
+    return read(experiment, name, PhaseRecipe)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -67,28 +66,13 @@ def write_tables(
     table.write(target / "rejected.parquet", rejected, f"resize@{dataset}")
 
 
-class Index(NamedTuple):
-    """What a dataset holds: rows as `INDEX`, and what they are made of."""
-
-    rows: pa.Table
-    made_of: dict[str, Any]
-
-
-def read_index(dataset: str) -> Index:
-    """The index of a dataset.
-
-    Raises:
-        ArtifactError: It is missing or damaged.
-    """
-    return Index(*table.read(folder(dataset) / "index.parquet", f"resize@{dataset}", INDEX))
+def read_index(dataset: str) -> table.Table:
+    """The index of a dataset: rows as `INDEX`, and what the shards are made of."""
+    return table.read(folder(dataset) / "index.parquet", f"resize@{dataset}", INDEX)
 
 
 def read_rejected(dataset: str) -> list[str]:
-    """The images of a dataset that could not be read.
-
-    Raises:
-        ArtifactError: The table is missing or damaged.
-    """
+    """The images of a dataset that could not be read."""
     rows, _ = table.read(folder(dataset) / "rejected.parquet", f"resize@{dataset}", REJECTED)
     return [str(image) for image in rows["image_id"].to_pylist()]
 
@@ -104,21 +88,18 @@ class Images:
 
     Attributes:
         size: Width and height of an image in pixels.
-
-    Raises:
-        ArtifactError: The index or a shard is missing or damaged.
     """
 
     def __init__(self, dataset: str) -> None:
         self._dataset = dataset
         rows, made_of = read_index(dataset)
-        names = rows["shard"].to_pylist()
         self.size = int(made_of["size"])
-        self._shards = sorted(set(names))
-        held = Counter(names)
-        self._maps = [mapped(folder(dataset) / shard, held[shard], self.size, dataset) for shard in self._shards]
-        number = {shard: position for position, shard in enumerate(self._shards)}
-        self._shard = np.array([number[name] for name in names], np.int32)
+        names = np.array(rows["shard"].to_pylist(), np.str_)
+        shards, self._shard, held = np.unique(names, return_inverse=True, return_counts=True)
+        self._paths = [folder(dataset) / shard for shard in shards]
+        self._maps = [
+            mapped(path, count, self.size, dataset) for path, count in zip(self._paths, held.tolist(), strict=True)
+        ]
         self._row = rows["row"].to_numpy()
         self._digests = rows["pixels_sha256"].to_pylist()
         self._position = {image: position for position, image in enumerate(rows["image_id"].to_pylist())}
@@ -129,10 +110,7 @@ class Images:
 
         Args:
             image_ids: Which.
-            pixels_sha256: What whoever names them knows each image to be.
-
-        Raises:
-            ArtifactError: An image is not among them, or another one is under its name.
+            pixels_sha256: What whoever names them knows each image to be; another one is refused.
         """
         positions = []
         for image, known in zip(image_ids, pixels_sha256, strict=True):
@@ -145,11 +123,7 @@ class Images:
         return np.array(positions, np.int64)
 
     def gather(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Copies images out of the shards, in the order asked for; uint8 (N, size, size).
-
-        Raises:
-            ArtifactError: An image is not the one that was stored.
-        """
+        """Copies images out of the shards, in the order asked for; uint8 (N, size, size)."""
         batch = np.empty((len(positions), self.size, self.size), np.uint8)
         for slot, position in enumerate(positions):
             batch[slot] = self._maps[self._shard[position]][self._row[position]]
@@ -160,7 +134,7 @@ class Images:
     def _verify(self, position: int, pixels: NDArray[np.uint8]) -> None:
         if (found := digest(pixels)) != self._digests[position]:
             raise ArtifactError(
-                folder(self._dataset) / self._shards[self._shard[position]],
+                self._paths[self._shard[position]],
                 f"has in row {self._row[position]} pixels of SHA-256 {found}, not {self._digests[position]}",
                 f"resize@{self._dataset}",
             )
@@ -168,11 +142,7 @@ class Images:
 
 
 def mapped(path: Path, count: int, size: int, dataset: str) -> NDArray[np.uint8]:
-    """The images of a shard, uint8 (count, size, size), mapped into memory; count is at least 1.
-
-    Raises:
-        ArtifactError: The shard is missing, no HDF5, or of other images.
-    """
+    """The images of a shard, uint8 (count, size, size), mapped into memory; count is at least 1."""
     stage = f"resize@{dataset}"
     try:
         with h5py.File(path, "r") as shard:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,20 +22,15 @@ FOLDS = ("train", "validation", "test")
 LABEL = "label_"
 _BEFORE = [("image_id", pa.string()), ("patient_id", pa.string())]
 _AFTER = [("draws", pa.int32()), ("source_sha256", pa.string()), ("pixels_sha256", pa.string())]
+_STATISTICS = "statistics.json"
 
 
 class Statistics(NamedTuple):
-    """The pixels of the training fold, each image once.
+    """The pixels of the training fold, each image once."""
 
-    Attributes:
-        images: How many.
-        mean: Mean grey level, 0-255.
-        deviation: Population standard deviation in grey levels.
-    """
-
-    images: int
-    mean: float
-    deviation: float
+    images: int  #: How many.
+    mean: float  #: Mean grey level, 0-255.
+    deviation: float  #: Population standard deviation in grey levels.
 
 
 def folder(name: str) -> Path:
@@ -69,20 +63,16 @@ def write(name: str, rows: pd.DataFrame, statistics: Statistics) -> None:
         for fold in FOLDS:
             chosen = rows.loc[rows["fold"] == fold, schema.names]
             typed = pa.Table.from_pandas(chosen, schema, preserve_index=False)
-            table.write(temporary / f"{fold}.parquet", typed, _stage(name))
-        document.write(temporary / "statistics.json", statistics._asdict(), _stage(name))
+            table.write(temporary / f"{fold}.parquet", typed, f"split@{name}")
+        document.write(temporary / _STATISTICS, statistics._asdict(), f"split@{name}")
 
 
 def read(name: str, fold: str) -> pd.DataFrame:
-    """The rows of a fold, as `write` takes them, without `fold`.
-
-    Raises:
-        ArtifactError: The table is missing or damaged.
-    """
-    rows, _ = table.read(path(name, fold), _stage(name))
+    """The rows of a fold, as `write` takes them, without `fold`."""
+    rows, _ = table.read(path(name, fold), f"split@{name}")
     classes = [field for field in rows.schema if field.name.startswith(LABEL) and field.type == pa.uint8()]
     if len(classes) < 2 or rows.schema != pa.schema([*_BEFORE, *classes, *_AFTER]):
-        raise ArtifactError(path(name, fold), f"has the columns {', '.join(rows.column_names)}", _stage(name))
+        raise ArtifactError(path(name, fold), f"has the columns {', '.join(rows.column_names)}", f"split@{name}")
     frame: pd.DataFrame = rows.to_pandas()
     return frame
 
@@ -98,30 +88,12 @@ def shown(name: str, fold: str) -> pd.DataFrame:
 
 
 def training_hashes(name: str) -> dict[str, str]:
-    """SHA-256 of the files of a split that a training sees: all but the test fold.
-
-    Raises:
-        ArtifactError: One is missing.
-    """
+    """SHA-256 of the files of a split that a training sees: all but the test fold."""
     seen = {f"{fold}_sha256": path(name, fold) for fold in FOLDS if fold != "test"}
-    seen["statistics_sha256"] = folder(name) / "statistics.json"
-    return {key: sha256_of(place, _stage(name)) for key, place in seen.items()}
+    seen["statistics_sha256"] = folder(name) / _STATISTICS
+    return {key: sha256_of(place, f"split@{name}") for key, place in seen.items()}
 
 
 def read_statistics(name: str) -> Statistics:
-    """The statistics of a split.
-
-    Raises:
-        ArtifactError: They are missing or damaged.
-    """
-    place = folder(name) / "statistics.json"
-    found = document.read(place, _stage(name))
-    if set(found) != set(Statistics._fields) or not all(
-        isinstance(value, int | float) and math.isfinite(value) for value in found.values()
-    ):
-        raise ArtifactError(place, f"holds {found}", _stage(name))
-    return Statistics(int(found["images"]), float(found["mean"]), float(found["deviation"]))
-
-
-def _stage(name: str) -> str:
-    return f"split@{name}"
+    """The statistics of a split."""
+    return document.read_typed(folder(name) / _STATISTICS, f"split@{name}", Statistics)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Key of the digest in the footer. The file is written with a blank in its place and hashed; then it is filled in.
 _KEY = b"content_sha256"
-_BLANK = b"sha256:" + b"-" * 64
+_MARK, _BLANK = b"sha256:", b"-" * 64
 #: What the file is, and the facts.
 _IDENTITY, _FACTS = b"artifact", b"facts"
 
@@ -37,26 +37,19 @@ class Table(NamedTuple):
 def write(
     path: Path, rows: pa.Table, stage: str, facts: Mapping[str, Any] | None = None, compression: str = "snappy"
 ) -> None:
-    """Writes rows atomically; the same rows and facts of the same file give the same bytes.
+    """Writes rows, and facts that are true of all of them, atomically; the same give the same bytes.
 
-    Args:
-        path: The file.
-        rows: Its rows; their schema's own metadata are left out.
-        stage: The stage that makes it, as `dvc repro` takes it.
-        facts: What is true of all of them, as JSON.
-        compression: As PyArrow names it.
+    The metadata of the rows' own schema are left out; the facts are JSON; the compression is as PyArrow names it.
     """
     metadata = {
         _IDENTITY: damage.identity(path, stage),
         _FACTS: json.dumps(dict(facts or {}), sort_keys=True),
-        _KEY: _BLANK,
+        _KEY: _MARK + _BLANK,
     }
     with atomic(path) as temporary:
         pq.write_table(rows.replace_schema_metadata(metadata), temporary, compression=compression)
-        content = temporary.read_bytes()
-        place = content.rindex(_BLANK)
-        digest = b"sha256:" + hashlib.sha256(content).hexdigest().encode()
-        temporary.write_bytes(content[:place] + digest + content[place + len(digest) :])
+        before, _, after = temporary.read_bytes().rpartition(_MARK + _BLANK)
+        temporary.write_bytes(before + _MARK + _digest(before, after) + after)
 
 
 def read(path: Path, stage: str, schema: pa.Schema | None = None, columns: list[str] | None = None) -> Table:
@@ -67,13 +60,12 @@ def read(path: Path, stage: str, schema: pa.Schema | None = None, columns: list[
         stage: The stage that makes it.
         schema: The columns it has to have, in their order, or None to look at them afterwards.
         columns: Those to read, or None for all.
-
-    Raises:
-        ArtifactError: The file is missing, is not what was written, is another one, or has other columns.
     """
     content = damage.content(path, stage)
     # Before PyArrow sees it, whose parser of the footer may do anything with a damaged one.
-    _compare(path, content, stage)
+    before, _, after = content.rpartition(_MARK)
+    if after[: len(_BLANK)] != _digest(before, after[len(_BLANK) :]):
+        raise ArtifactError(path, "was changed: its content has another SHA-256 than it states, if any", stage)
     with pq.ParquetFile(pa.BufferReader(content)) as file:
         metadata, found = file.metadata.metadata, file.schema_arrow.remove_metadata()
         damage.identify(path, metadata.get(_IDENTITY, b"").decode(), stage)
@@ -84,13 +76,6 @@ def read(path: Path, stage: str, schema: pa.Schema | None = None, columns: list[
     return Table(rows.replace_schema_metadata(None), json.loads(metadata[_FACTS]))
 
 
-def _compare(path: Path, content: bytes, stage: str) -> None:
-    place = content.rfind(_BLANK[:7])
-    digest = content[place : place + len(_BLANK)] if place >= 0 else b""
-    if len(digest) != len(_BLANK):
-        raise ArtifactError(path, "is no whole Parquet file with a digest", stage)
-    blanked = hashlib.sha256(memoryview(content)[:place])
-    blanked.update(_BLANK)
-    blanked.update(memoryview(content)[place + len(_BLANK) :])
-    if blanked.hexdigest().encode() != digest.removeprefix(_BLANK[:7]):
-        raise ArtifactError(path, "was changed: its content has another SHA-256 than it states", stage)
+def _digest(before: bytes, after: bytes) -> bytes:
+    """The SHA-256, in hexadecimal, of a file that is blank between these."""
+    return hashlib.sha256(b"".join([before, _MARK, _BLANK, after])).hexdigest().encode()

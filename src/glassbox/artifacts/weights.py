@@ -44,15 +44,19 @@ def write(name: str, save: Callable[[Path], None] | None) -> None:
         document.write(temporary / _RECORD, {"sha256": sha256}, f"weights@{name}")
 
 
-def read(name: str) -> Initial:
-    """The weights, once they are those that were written.
+def sha256_of(name: str) -> str:
+    """The SHA-256 that the weights were written with, or `none`; the file itself is not looked at.
 
     Raises:
-        ArtifactError: The file or its record is missing, or damaged.
+        ArtifactError: The record is missing or damaged.
     """
-    path, stage = folder(name) / FILE, f"weights@{name}"
-    wanted = document.read(folder(name) / _RECORD, stage).get("sha256")
-    if wanted is None:
-        return Initial(None, "none")
-    damage.verify(path, wanted, stage)
-    return Initial(path, wanted)
+    return str(document.read(folder(name) / _RECORD, f"weights@{name}").get("sha256") or "none")
+
+
+def read(name: str) -> Initial:
+    """The weights, once they are those that were written."""
+    path, sha256 = folder(name) / FILE, sha256_of(name)
+    if sha256 == "none":
+        return Initial(None, sha256)
+    damage.verify(path, sha256, f"weights@{name}")
+    return Initial(path, sha256)

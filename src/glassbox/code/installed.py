@@ -1,10 +1,15 @@
-"""Whether what is installed is what was locked; a stage asks before it begins."""
+"""Whether what runs is what the digests are of: the locked packages, and this project's own code.
+
+A stage asks before it begins.
+"""
 
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import glassbox
 from glassbox.errors import GlassboxError
 
 if TYPE_CHECKING:
@@ -12,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def check(packages: Mapping[str, str]) -> None:
-    """Refuses packages in other versions than the locked ones, whose outputs would pass for theirs.
-
-    Args:
-        packages: Name of a distribution -> its locked version.
+    """Refuses packages (name -> locked version) that are there in others, whose outputs would pass for theirs.
 
     Raises:
         GlassboxError: One is missing, or is there in another version; all such are named.
@@ -24,8 +26,7 @@ def check(packages: Mapping[str, str]) -> None:
     if others:
         raise GlassboxError(
             ", ".join(
-                f"{name} {found} is installed" if found else f"{name} is not installed"
-                for name, found in others.items()
+                f"{name} {f'{found} is' if found else 'is not'} installed" for name, found in others.items()
             ),
             f"{', '.join(f'{name} {packages[name]}' for name in others)}, as locked in uv.lock",
             "run `uv sync`",
@@ -37,3 +38,21 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def refuse_foreign(root: Path) -> None:
+    """Refuses to run another copy's modules, while the digests are those of the project at `root`.
+
+    The project is installed as a link to one folder: what runs in a copy of that, as under `dvc exp run --temp`,
+    imports the original.
+
+    Raises:
+        GlassboxError: `glassbox` was imported from elsewhere than `src/glassbox` of this root.
+    """
+    found, expected = Path(glassbox.__path__[0]).resolve(), (root / "src" / "glassbox").resolve()
+    if found != expected:
+        raise GlassboxError(
+            f"the code that runs lies in {found.parent}",
+            f"{expected.parent}, whose digests the stages depend on",
+            "run it again with PYTHONPATH=src",
+        )

@@ -34,18 +34,21 @@ def packages(root: Path, imported: Iterable[str]) -> dict[str, str]:
         GlassboxError: uv.lock cannot be read, none of its packages brings an import, or one that does is locked in
             several versions.
     """
-    versions = _versions(root)
+    try:
+        versions = _versions((root / LOCK).read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GlassboxError(
+            f"{LOCK} cannot be read: {error}", "the file as `uv lock` wrote it", f"run `git checkout {LOCK}`"
+        ) from None
     found: dict[str, str] = {}
     for name in imported:
-        brought_by = versions.keys() & _bringing().get(name, ())
-        if not brought_by:
+        if not (brought_by := versions.keys() & _bringing().get(name, ())):
             raise GlassboxError(
                 f"{name} is imported, but no installed package of {LOCK} brings it",
                 f"imports of packages in {LOCK}",
                 "run `uv sync`; add a new package with `uv add`",
             )
-        for package in brought_by:
-            found[package] = _only(package, versions[package])
+        found |= {package: _only(package, versions[package]) for package in brought_by}
     return dict(sorted(found.items()))
 
 
@@ -59,18 +62,8 @@ def _only(package: str, versions: list[str]) -> str:
     return versions[0]
 
 
-def _versions(root: Path) -> dict[str, list[str]]:
-    try:
-        text = (root / LOCK).read_text(encoding="utf-8")
-        return _parsed(text)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GlassboxError(
-            f"{LOCK} cannot be read: {error}", "the file as `uv lock` wrote it", f"run `git checkout {LOCK}`"
-        ) from None
-
-
 @cache
-def _parsed(text: str) -> dict[str, list[str]]:
+def _versions(text: str) -> dict[str, list[str]]:
     """Normalised name -> versions, in the file's order."""
     versions: dict[str, list[str]] = {}
     for package in tomllib.loads(text)["package"]:

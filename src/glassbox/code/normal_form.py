@@ -21,11 +21,8 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def digest(source: bytes) -> str:
     """The SHA-256 of what a file does, in hexadecimal; of its bytes where Python cannot read it.
 
-    Comments, docstrings, `pass`, positions and the ways to write one constant (quotes, digits, escapes) are no
-    part of it; names, annotations, and the values of constants with their types are.
-
-    Args:
-        source: The file's bytes, in the encoding that they declare.
+    Comments, docstrings, `pass`, positions and the ways to write one constant (quotes, digits, escapes, a declared
+    encoding) are no part of it; names, annotations, and the values of constants with their types are.
     """
     form = _form(source)
     # The bytes of a file that spells a normal form are none.
@@ -38,15 +35,24 @@ def is_empty(source: bytes) -> bool:
     return _form(source) == _form(b"")
 
 
-def _form(source: bytes) -> str | None:
-    """The normal form as text, or None of what Python cannot read."""
+def parsed(source: bytes) -> ast.Module | None:
+    """The syntax tree of a file, or None of what Python cannot read."""
     try:
         with warnings.catch_warnings():
             # Under `-W error` a doubtful escape would otherwise make a file unreadable.
             warnings.simplefilter("ignore")
-            return "\n".join(_written(ast.parse(source)))
-    # No Python, a zero byte, nesting deeper than the parser goes, an integer longer than Python prints.
+            return ast.parse(source)
+    # No Python, a zero byte, nesting deeper than the parser goes.
     except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _form(source: bytes) -> str | None:
+    """The normal form as text, or None of what Python cannot read."""
+    tree = parsed(source)
+    try:
+        return None if tree is None else "\n".join(_written(tree))
+    except ValueError:  # an integer longer than Python prints
         return None
 
 
@@ -91,12 +97,11 @@ def _has_docstring(node: ast.AST) -> bool:
 
 def _joined(node: ast.JoinedStr) -> list[object]:
     """The parts of an f-string; Pythons differ in where they cut its text, and in whether no text is a part."""
-    parts: list[object] = []
+    parts: list[object] = [""]
     for value in node.values:
-        if not isinstance(value, ast.Constant):
-            parts.append(value)
-        elif parts and isinstance(parts[-1], str):
-            parts[-1] += str(value.value)
-        elif value.value:
-            parts.append(value.value)
-    return parts
+        part = value.value if isinstance(value, ast.Constant) else value
+        if isinstance(part, str) and isinstance(parts[-1], str):
+            parts[-1] += part
+        else:
+            parts.append(part)
+    return [part for part in parts if part != ""]

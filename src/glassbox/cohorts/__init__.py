@@ -1,1 +1,1 @@
-"""What an archive's tables mean: one row an image, the same columns for every cohort."""
+"""What an archive's tables mean: one file a cohort, the same columns for each."""

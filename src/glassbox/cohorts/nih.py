@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from glassbox.archives.tables import CatalogError, Tables, images_by_name, one_member, table
 from glassbox.artifacts.catalog import Vocabulary
-from glassbox.cohorts.records import CatalogError, Tables, images_by_name, one_member, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +34,15 @@ VOCABULARY = Vocabulary(
     ),
     "No Finding",
 )
-#: The boxes file has its own word for one finding.
-_BOX_NAMES = {"Infiltrate": "Infiltration"}
+#: The header of the boxes' table has commas in one name.
+_BOX_COLUMNS = {
+    "Image Index": "image_id",
+    "Finding Label": "finding",
+    "Bbox [x": "x",
+    "y": "y",
+    "w": "width",
+    "h]": "height",
+}
 _COLUMNS = {
     "Image Index": "image_id",
     "Finding Labels": "findings",
@@ -87,8 +93,7 @@ def _entries(csv: bytes, name: str) -> pd.DataFrame:
         )
     rows["patient_id"] = number.astype("int64").astype(str)
     rows["age"] = rows["age"].map(lambda age: _years(age, name))
-    for column in ("sex", "view"):
-        rows[column] = rows[column].replace("", None)
+    rows[["sex", "view"]] = rows[["sex", "view"]].replace("", None)
     return rows
 
 
@@ -103,32 +108,15 @@ def _years(age: str, name: str) -> float:
 
 
 def _boxes(csv: bytes, name: str) -> dict[str, list[dict[str, object]]]:
-    """Boxes by image, in pixels of the full film; the header has nine names for six columns."""
-    try:
-        rows = pd.read_csv(
-            io.BytesIO(csv),
-            header=0,
-            index_col=False,
-            usecols=range(6),
-            names=["image_id", "finding", "x", "y", "width", "height", "", " ", "  "],
-            dtype={"image_id": str, "finding": str},
-        )
-        sides = rows[["x", "y", "width", "height"]].astype("float64")
-    except ValueError as error:
+    """Boxes by image, in pixels of the full film."""
+    rows = table(csv, _BOX_COLUMNS, name)
+    rows["finding"] = rows["finding"].replace("Infiltrate", "Infiltration")
+    sides = ["x", "y", "width", "height"]
+    rows[sides] = rows[sides].apply(pd.to_numeric, errors="coerce").astype("float64")
+    if (wrong := rows[sides].isna().any(axis=1)).any():
         raise CatalogError(
-            f"{name} is no table of boxes: {error}",
-            "NIH's columns: image, finding, x, y, width, height",
-            "fetch the archive again",
-        ) from None
-    if (cut := sides.isna().any(axis=1)).any():
-        raise CatalogError(
-            f"{name}: a box of {rows.loc[cut, 'image_id'].iloc[0]} lacks a number",
+            f"{name}: a box of {rows.loc[wrong, 'image_id'].iloc[0]} lacks a number",
             "x, y, width and height in pixels",
             "mend the row, or fetch the archive again",
         )
-    rows["finding"] = rows["finding"].replace(_BOX_NAMES)
-    boxes: dict[str, list[dict[str, object]]] = {}
-    for image, finding, *box in zip(rows["image_id"], rows["finding"], *sides.to_numpy().T, strict=True):
-        sized = dict(zip(("x", "y", "width", "height"), map(float, box), strict=True))
-        boxes.setdefault(image, []).append({"finding": finding, **sized})
-    return boxes
+    return {image: own[["finding", *sides]].to_dict("records") for image, own in rows.groupby("image_id")}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glassbox.doctor import disk, inputs, machine, project
-from glassbox.doctor.archives import stock
+from glassbox.doctor import inputs, machine, project
+from glassbox.doctor.finding import examine, finding
+from glassbox.params.weights import FileWeights, ImagenetWeights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,39 +21,46 @@ if TYPE_CHECKING:
 
 def findings() -> Iterator[Finding]:
     """What each check finds in the working directory; what needs parameters or a repository waits for them."""
-    found, params = project.parameters()
+    found, params = examine("parameters", project.parameters)
     yield found
-    found, repo = project.repository()
+    found, repo = examine("repository", project.repository)
     yield found
     try:
         if repo:
-            yield project.code()
-            yield project.packages()
+            yield finding("code", project.code)
+            yield finding("packages", project.packages)
         yield from _work(params, repo)
     finally:
         if repo:
             repo.close()
-    yield machine.cores()
-    yield machine.memory()
-    yield machine.cluster()
-    yield machine.loops()
-    yield project.store()
-    yield machine.accelerators()
+    yield finding("cores", machine.cores)
+    yield finding("memory", machine.memory)
+    yield finding("Dask", machine.cluster)
+    yield finding("compiled loops", machine.loops)
+    yield finding("MLflow store", project.store)
+    yield finding("accelerators", machine.accelerators)
 
 
 def _work(params: Params | None, repo: Repo | None) -> Iterator[Finding]:
     """What is to be done, and where it will lie."""
-    if params and repo:
-        yield project.pipeline(repo)
-    way = "hardlink"
+    link = None
     if repo:
-        found, way = disk.link(repo)
+        if params:
+            yield finding("pipeline", partial(project.pipeline, repo))
+        found, link = examine("link type", partial(machine.link, repo))
         yield found
-    if params:
-        stocks = {key: stock(source, key) for key, source in params.sources.items()}
-        yield inputs.credentials(params, stocks)
-        yield from inputs.archives(params, stocks)
-        yield from inputs.weights(params)
-        if repo:
-            sizes = disk.outputs(params, stocks, way)
-            yield from disk.room(sizes, way, disk.cache(repo))
+    if not params:
+        return
+    sources = {
+        key: examine(f"sources.{key}", partial(inputs.archive, source, key))
+        for key, source in params.sources.items()
+    }
+    archives = {key: archive for key, (_, archive) in sources.items() if archive}
+    yield finding("Kaggle credentials", partial(inputs.credentials, params, archives))
+    for found, _ in sources.values():
+        yield found
+    for key, weights in params.weights.items():
+        if isinstance(weights, FileWeights | ImagenetWeights):
+            yield finding(f"weights.{key}", partial(inputs.weights, weights, key))
+    if repo:
+        yield finding("disk", partial(machine.room, params, archives, link or "copy", Path(repo.cache.local.path)))

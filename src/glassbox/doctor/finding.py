@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+
+from glassbox.errors import GlassboxError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from glassbox.errors import GlassboxError
+T = TypeVar("T")
+
 
 #: A problem stops `dvc repro`; a warning makes it slower, larger, or hard to compare.
 Status = Literal["ok", "warning", "problem"]
 
 
 class Finding(NamedTuple):
-    """One line of the table.
-
-    Attributes:
-        name: What was looked at.
-        status: See `Status`.
-        found: What was found, as a clause.
-        action: What the user can do next, as an imperative; empty where nothing is to be done.
-    """
+    """One line of the table: what was looked at, what was found, and what the user can do next, if anything."""
 
     name: str
     status: Status
@@ -29,9 +26,36 @@ class Finding(NamedTuple):
     action: str = ""
 
 
-def refused(name: str, error: GlassboxError) -> Finding:
-    """The problem that an error describes."""
-    return Finding(name, "problem", error.found, error.action)
+class Problem(GlassboxError):  # noqa: N818 - it is what a check finds
+    """`dvc repro` would stop; errors of other rooms mean the same."""
+
+    def __init__(self, found: str, action: str) -> None:
+        super().__init__(found, "", action)
+
+
+class Caution(Problem):
+    """`dvc repro` would go on, but the user can do better."""
+
+
+def examine(name: str, check: Callable[[], tuple[str, T]]) -> tuple[Finding, T | None]:
+    """What a check finds: it returns that as a clause, beside a value, or raises an error that says it."""
+    try:
+        found, value = check()
+    except GlassboxError as error:
+        status: Status = "warning" if isinstance(error, Caution) else "problem"
+        expected = f"\n  expected: {error.expected}" if error.expected else ""
+        return Finding(name, status, error.found + expected, error.action), None
+    except ImportError as error:
+        return Finding(name, "problem", str(error), "run `uv sync`"), None
+    except (OSError, UnicodeError) as error:
+        action = "make the file readable and writable, or bring it back: `git checkout`"
+        return Finding(name, "problem", str(error), action), None
+    return Finding(name, "ok", found), value
+
+
+def finding(name: str, check: Callable[[], str]) -> Finding:
+    """What a check without a value finds."""
+    return examine(name, lambda: (check(), None))[0]
 
 
 def line(finding: Finding) -> str:

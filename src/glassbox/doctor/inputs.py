@@ -3,95 +3,102 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
 
-from glassbox.artifacts import archive
+from glassbox.archives import download, kaggle
+from glassbox.archives import zip as zips
+from glassbox.archives.errors import ArchiveError
+from glassbox.artifacts import archive as archives
 from glassbox.artifacts import weights as initial
-from glassbox.doctor.finding import Finding, refused, size
-from glassbox.params.sources import ArchiveSource, KaggleSource, PhantomSource
+from glassbox.doctor.finding import Problem, size
+from glassbox.params.sources import KaggleSource, PhantomSource
 from glassbox.params.weights import FileWeights, ImagenetWeights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from glassbox.doctor.archives import Stock
     from glassbox.params.document import Params
-    from glassbox.params.sources import AnySource
+    from glassbox.params.sources import AnySource, ArchiveSource
 
-#: Keras Applications' files and their bytes, by backbone and whether the classification layers are in it.
-_IMAGENET = {
-    ("vgg16", False): ("vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", 58_889_256),
-    ("resnet50", False): ("resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5", 94_765_736),
-    ("resnet50", True): ("resnet50_weights_tf_dim_ordering_tf_kernels.h5", 102_967_424),
-    ("inceptionv3", False): ("inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5", 87_910_968),
-    ("inceptionv3", True): ("inception_v3_weights_tf_dim_ordering_tf_kernels.h5", 96_112_376),
+#: Bytes and images of datasets of Kaggle, as it states them (the first rounded up): nobody asks it here.
+_KAGGLE = {
+    "nih-chest-xrays/data": (45_000_000_000, 112_120),
+    "paultimothymooney/chest-xray-pneumonia": (2_463_365_435, 5_856),
 }
+_FILMS_OF_A_PATIENT = 3.6
+_IMAGES = (".png", ".jpeg", ".jpg")
 
 
-def credentials(params: Params, stocks: Mapping[str, Stock]) -> Finding:
-    """Whether something must be fetched from Kaggle, and with which credentials; Kaggle is not asked."""
-    name = "Kaggle credentials"
-    sources = [key for key, source in params.sources.items() if isinstance(source, KaggleSource)]
-    if not sources:
-        return Finding(name, "ok", "not needed: no source is Kaggle's")
-    if all(stocks[key].made for key in sources):
-        return Finding(name, "ok", "not needed: everything is fetched")
-    from glassbox.sources import kaggle
+class Archive(NamedTuple):
+    """What is known of a source's archive: its size and the number of its images, if anything.
 
+    `made` is one that is at its place already, as the parameters want it; a generated one is always made anew.
+    """
+
+    bytes: int | None
+    images: int | None
+    made: bool = False
+
+
+def archive(settings: AnySource, source: str) -> tuple[str, Archive]:
+    """Where the archive of a source comes from, and what is known of it.
+
+    A generated one has 3.6 films a patient, of at most a byte a pixel.
+    """
+    if isinstance(settings, PhantomSource):
+        films = round(settings.patients * _FILMS_OF_A_PATIENT)
+        return f"generated here, about {films:,} films", Archive(films * settings.size**2, films)
+    if isinstance(settings, KaggleSource):
+        record, known = download.recorded(settings, source), Archive(*_KAGGLE.get(settings.ref, (None, None)))
+    else:
+        record, known = archives.recorded(archives.record_path(source), source), Archive(None, None)
+        record = record if record.get("sha256") == settings.sha256 else {}
+    if record:
+        place = archives.path(source)
+        images = sum(entry["members"] for entry in record["files"] if entry["suffix"].lower() in _IMAGES)
+        known = Archive(record["bytes"], images, place.is_file() and place.stat().st_size == record["bytes"])
+        if known.made:
+            return f"{place} is there", known
+    if not isinstance(settings, KaggleSource):
+        return _to_copy(settings, source)
+    if settings.version is None:
+        found = f"kaggle:{settings.ref} without a version, which is not fetched"
+        page = f"https://www.kaggle.com/datasets/{settings.ref}"
+        raise Problem(found, f"write the one that {page} shows as sources.{source}.version")
+    bulk = "unknown size" if known.bytes is None else size(known.bytes)
+    return f"to be fetched: kaggle:{settings.ref} version {settings.version}, {bulk}", known
+
+
+def _to_copy(settings: ArchiveSource, source: str) -> tuple[str, Archive]:
     try:
-        way = kaggle.credentials()
-    except kaggle.KaggleError as error:
-        return refused(name, error)
-    if way is None:
-        action = "make a token at https://www.kaggle.com/settings/api and set KAGGLE_API_TOKEN to it"
-        return Finding(name, "problem", f"none, and {', '.join(sources)} must be fetched", action)
-    return Finding(name, "ok", way)
+        names = [PurePosixPath(member.name) for member in zips.members(settings.path)]
+    except ArchiveError as error:
+        action = f"{error.action}, or run `glassbox use PROFILE sources.{source}.path=WHERE_IT_IS`"
+        raise Problem(error.found, action) from None
+    bulk, images = settings.path.stat().st_size, sum(name.suffix.lower() in _IMAGES for name in names)
+    return f"{settings.path}: {size(bulk)}, {images:,} images", Archive(bulk, images)
 
 
-def archives(params: Params, stocks: Mapping[str, Stock]) -> list[Finding]:
-    """Where the archive of each source comes from, and whether it can."""
-    return [_archive(key, source, stocks[key]) for key, source in params.sources.items()]
+def credentials(params: Params, archives: Mapping[str, Archive]) -> str:
+    """Whether something must be fetched from Kaggle, and with which credentials; Kaggle is not asked."""
+    sources = [key for key, source in params.sources.items() if isinstance(source, KaggleSource)]
+    lacking = [key for key in sources if key not in archives or not archives[key].made]
+    if not lacking:
+        return "not needed: nothing must be fetched"
+    if ways := kaggle.credentials():
+        return ways[0]
+    action = "make a token at https://www.kaggle.com/settings/api and set KAGGLE_API_TOKEN to it"
+    raise Problem(f"none, and {', '.join(lacking)} must be fetched", action)
 
 
-def _archive(key: str, source: AnySource, stock: Stock) -> Finding:
-    name = f"sources.{key}"
-    if stock.made:
-        return Finding(name, "ok", f"{archive.path(key)} is there")
-    if stock.fault:
-        return refused(name, stock.fault)
-    if isinstance(source, PhantomSource):
-        return Finding(name, "ok", f"generated here, about {stock.images:,} films")
-    bulk = "unknown size" if stock.bytes is None else size(stock.bytes)
-    if isinstance(source, ArchiveSource):
-        return Finding(name, "ok", f"{source.path}: {bulk}, {stock.images:,} images")
-    return Finding(name, "ok", f"to be fetched: kaggle:{source.ref} version {source.version}, {bulk}")
-
-
-def weights(params: Params) -> list[Finding]:
-    """Whether the initial weights that are not made here are there."""
-    findings = []
-    for key, settings in params.weights.items():
-        name = f"weights.{key}"
-        if (made := initial.folder(key) / initial.FILE).is_file():
-            findings.append(Finding(name, "ok", f"{made} is there"))
-        elif isinstance(settings, ImagenetWeights):
-            findings.append(_imagenet(name, settings))
-        elif isinstance(settings, FileWeights):
-            findings.append(_file(name, settings.path))
-    return findings
-
-
-def _imagenet(name: str, settings: ImagenetWeights) -> Finding:
-    file, size_in_bytes = _IMAGENET[settings.backbone, settings.top]
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    cached = home / "models" / file
-    if cached.is_file():
-        return Finding(name, "ok", f"{cached} is there")
-    return Finding(name, "ok", f"to be fetched by Keras, {size(size_in_bytes)}")
-
-
-def _file(name: str, path: Path) -> Finding:
-    if not path.is_file():
-        return Finding(name, "problem", f"there is no file {path}", f"put it there, or correct {name}.path")
-    return Finding(name, "ok", f"{path}: {size(path.stat().st_size)}")
+def weights(settings: FileWeights | ImagenetWeights, key: str) -> str:
+    """Whether initial weights that are not made here are there."""
+    if (made := initial.folder(key) / initial.FILE).is_file():
+        return f"{made} is there"
+    if isinstance(settings, FileWeights):
+        if not settings.path.is_file():
+            raise Problem(f"there is no file {settings.path}", f"put it there, or correct weights.{key}.path")
+        return f"{settings.path}: {size(settings.path.stat().st_size)}"
+    folder = Path(os.environ.get("KERAS_HOME") or "~/.keras") / "models"
+    return f"fetched by Keras, about 100 MB, unless they are in {folder}"

@@ -18,6 +18,6 @@ Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 
 class Frozen(pydantic.BaseModel):
-    """A block of parameters: immutable, and without room for an unknown key."""
+    """A block of parameters or of a file: immutable, and without room for an unknown key."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")

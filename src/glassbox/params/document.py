@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from glassbox.params.base import Frozen, Key
 from glassbox.params.datasets import Dataset
-from glassbox.params.experiments import NO_CHOICE, PHASES, Experiment, Phase
-from glassbox.params.grids import Grid, Row
+from glassbox.params.experiments import NO_CHOICE, PHASES, Experiment
+from glassbox.params.grids import Grid
 from glassbox.params.read import parse, values
 from glassbox.params.sources import AnySource
 from glassbox.params.splits import Split
@@ -30,7 +30,6 @@ class Params(Frozen):
     weights: dict[Key, Weights]
     experiments: dict[Key, Experiment]
     grids: dict[Key, Grid] = Field(default={})
-    rows: dict[Key, Row] = Field(default={})
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -51,19 +50,15 @@ class Params(Frozen):
 
     @model_validator(mode="after")
     def _grids_are_whole(self) -> Self:
-        for key, row in self.rows.items():
-            _exists(f"rows.{key}.grid", row.grid, self.grids)
         for key, grid in self.grids.items():
             _exists(f"grids.{key}.experiment", grid.experiment, self.experiments)
             experiment = self.experiments[grid.experiment]
+            for field in ("split", "weights"):
+                found, wanted = getattr(grid, field), getattr(experiment, field)
+                if found != wanted:
+                    other = f"experiments.{grid.experiment}"
+                    raise ValueError(f"grids.{key}.{field} is {found!r}; {other} has {wanted!r}")
             _trained_weights(key, experiment, self.weights[experiment.weights])
-            rows = {name: row for name, row in self.rows.items() if row.grid == key}
-            for name, row in rows.items():
-                _same(f"rows.{name}.experiment", row.experiment, grid.experiment, f"grids.{key}")
-                for field in ("split", "weights"):
-                    found, wanted = getattr(row, field), getattr(experiment, field)
-                    _same(f"rows.{name}.{field}", found, wanted, f"experiments.{grid.experiment}")
-            _fitting_rows(key, grid, list(rows.values()))
         return self
 
 
@@ -75,34 +70,26 @@ def _exists(place: str, name: str, among: dict[str, Any]) -> None:
 def _fitting_weights(key: str, experiment: Experiment, weights: Weights) -> None:
     if isinstance(weights, NoWeights):
         return
-    model = experiment.model
-    for name, found, wanted in (
-        ("backbone", weights.backbone, model.backbone),
-        ("top", weights.top, model.top),
-    ):
+    for name in ("backbone", "top"):
+        found, wanted = (str(getattr(block, name)).lower() for block in (weights, experiment.model))
         if found != wanted:
             raise ValueError(
-                f"experiments.{key}: weights {experiment.weights!r} have {name}: {_said(found)}, "
-                f"its model has {name}: {_said(wanted)}"
+                f"experiments.{key}: weights {experiment.weights!r} have {name}: {found}, "
+                f"its model has {name}: {wanted}"
             )
-
-
-def _said(value: bool | str) -> str:  # noqa: FBT001 (as YAML writes it)
-    return str(value).lower()
 
 
 def _fitting_loss(key: str, experiment: Experiment, split: Split) -> None:
     """A softmax over two classes may be asked for either loss; of more outputs each activation has its own."""
-    fitting = {"single_label": "categorical_crossentropy", "multi_label": "binary_crossentropy"}
-    wanted = fitting.get(split.labels.task)
+    task, fitting = split.labels.task, {"single_label": "categorical", "multi_label": "binary"}
     for name in PHASES:
-        phase: Phase = getattr(experiment, name)
-        if wanted is not None and phase.loss != wanted:
+        loss = getattr(experiment, name).loss
+        if task in fitting and loss != (wanted := f"{fitting[task]}_crossentropy"):
             raise ValueError(
-                f"experiments.{key}.{name}.loss is {phase.loss}; split {experiment.split!r} asks for "
-                f"{split.labels.task}, whose head needs {wanted}"
+                f"experiments.{key}.{name}.loss is {loss}; split {experiment.split!r} asks for {task}, "
+                f"whose head needs {wanted}"
             )
-    if split.labels.task == "multi_label" and experiment.training.class_weight != "none":
+    if task == "multi_label" and experiment.training.class_weight != "none":
         raise ValueError(
             f"experiments.{key}.training.class_weight weighs an image by its one class; split "
             f"{experiment.split!r} asks for multi_label"
@@ -128,30 +115,13 @@ def _trained_weights(key: str, experiment: Experiment, weights: Weights) -> None
     )
 
 
-def _fitting_rows(key: str, grid: Grid, rows: list[Row]) -> None:
-    images = [row.images for row in rows]
-    if len(set(images)) < len(images):
-        raise ValueError(f"grids.{key}: two of its rows have one number of images; join them")
-    if (cells := sum(len(row.all_but_last) for row in rows)) < grid.choices:
-        raise ValueError(f"grids.{key}.choices is {grid.choices}; its rows have {cells} cells")
-
-
-def _same(place: str, found: str, wanted: str, other: str) -> None:
-    if found != wanted:
-        raise ValueError(f"{place} is {found!r}; {other} has {wanted!r}")
-
-
 def _one_source(place: str, dataset: str, found: str, wanted: str) -> None:
     if found != wanted:
         raise ValueError(f"{place}: dataset {dataset!r} is of source {found!r}, the split of {wanted!r}")
 
 
 def load() -> Params:
-    """All of params.yaml.
-
-    Raises:
-        ParamsError: The file is missing, is no YAML mapping, or holds a wrong value; every wrong place is named.
-    """
+    """All of params.yaml, refused as `values` and `checked` do."""
     return checked(values(), str(PARAMS))
 
 

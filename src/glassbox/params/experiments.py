@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -11,6 +11,9 @@ from glassbox.params.base import Backbone, Frozen, Key, Precision, Share
 
 PhaseName = Literal["warm_start", "fine_tune"]
 PHASES: tuple[PhaseName, ...] = ("warm_start", "fine_tune")
+#: What every experiment is tested on, in the order of tables and figures.
+Variant = Literal["test_clean", "test_augmented"]
+VARIANTS: tuple[str, ...] = get_args(Variant)
 #: Holds no cells, so that nothing is chosen: DVC cannot let a stage depend on a file in one experiment and on
 #: none in another.
 NO_CHOICE = Path("conf/choice/none.json")
@@ -168,7 +171,7 @@ class Published(Frozen):
 
     source: str
     #: variant -> metric -> value, in the names of scores.json.
-    scores: dict[Literal["test_clean", "test_augmented"], dict[str, float]] = Field(default={})
+    scores: dict[Variant, dict[str, float]] = Field(default={})
 
 
 class Choice(Frozen):
@@ -184,8 +187,9 @@ class Experiment(Frozen):
     """One published system, or a variant of one."""
 
     title: str
-    #: Where the recipe differs from its source and why, one sentence each.
-    departures: tuple[str, ...] = ()
+    #: Where the recipe differs from its source and why: a name and one sentence each. Null takes back the sentence
+    #: that a recipe has from the one it starts from.
+    departures: dict[Key, str | None] = Field(default={})
     #: Its dataset is the split's.
     split: Key
     weights: Key

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pydantic
 import yaml
@@ -10,153 +10,130 @@ import yaml
 from glassbox.errors import GlassboxError
 from glassbox.paths import PARAMS
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-#: What pydantic calls a block whose kind is not one of those there are, and one without a kind.
-_UNTAGGED = ("union_tag_invalid", "union_tag_not_found")
+#: What the limits of a JSON schema mean.
+_LIMITS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+    "pattern": "like",
+}
+_ABSENT = object()
 
 
 class ParamsError(GlassboxError):
     """A parameter is unknown, of the wrong type, out of range or names something that is not there."""
 
 
-def values(path: Path = PARAMS) -> Any:
-    """What a params file says, unchecked.
+def values() -> Any:
+    """What params.yaml says, unchecked.
 
     Raises:
         ParamsError: The file is missing, or no YAML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        return yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(
-            f"{path} is not there", "the composed parameters in the project's root", "run `glassbox use demo`"
+            f"{PARAMS} is not there", "the composed parameters in the project's root", "run `glassbox use demo`"
         ) from None
-    try:
-        return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ParamsError(
-            f"{path} is no YAML: {error}", "a YAML mapping", "mend it, or run `glassbox use demo`"
+            f"{PARAMS} is no YAML: {error}", "a YAML mapping", "mend it, or run `glassbox use demo`"
         ) from None
 
 
 def block(section: str, key: str, kind: Any) -> Any:
-    """One block of params.yaml: `sources`, `phantom` is what stands under `sources.phantom`.
-
-    Args:
-        section: The part of the file that holds such blocks by their names.
-        key: The block's name.
-        kind: The type it has to have: a class of `glassbox.params`, or a union of some.
+    """One block of params.yaml as its type, a class or a union of some: `sources`, `films` is `sources.films`.
 
     Raises:
         ParamsError: There is no such block, or it holds a wrong value.
     """
-    found = {section: named(section, key)}
-    return parse(found, dict[str, dict[str, kind]], str(PARAMS))[section][key]
-
-
-def blocks(section: str, kind: Any) -> dict[str, Any]:
-    """All blocks of a section of params.yaml, by their names.
-
-    Raises:
-        ParamsError: A block holds a wrong value.
-    """
-    document = values()
-    found = {section: document.get(section, {}) if isinstance(document, dict) else {}}
-    checked: dict[str, Any] = parse(found, dict[str, dict[str, kind]], str(PARAMS))[section]
-    return checked
-
-
-def named(section: str, *keys: str) -> dict[str, Any]:
-    """Some blocks of a section of params.yaml by their names, unchecked.
-
-    Raises:
-        ParamsError: There is no block of a name.
-    """
     document = values()
     known = document.get(section) if isinstance(document, dict) else None
     known = known if isinstance(known, dict) else {}
-    for key in keys:
-        if key not in known:
-            raise ParamsError(
-                f"{PARAMS} has no {section}.{key}",
-                f"one of: {', '.join(map(str, known)) or 'none'}",
-                "name one of them, or compose the file anew with `glassbox use PROFILE`",
-            )
-    return {key: known[key] for key in keys}
+    if key not in known:
+        raise ParamsError(
+            f"{PARAMS} has no {section}.{key}",
+            f"one of: {', '.join(map(str, known)) or 'none'}",
+            "name one of them, or compose the file anew with `glassbox use PROFILE`",
+        )
+    return parse({section: {key: known[key]}}, dict[str, dict[str, kind]], str(PARAMS))[section][key]
 
 
 def parse(found: Any, kind: Any, place: str) -> Any:
-    """Checks values against a type.
-
-    Args:
-        found: The values.
-        kind: The type they have to have.
-        place: Where the values stand, for messages.
+    """Values as a type, a class or a union of some; `place` says in messages where they stand.
 
     Raises:
-        ParamsError: A value is wrong; every wrong place is named.
+        ParamsError: A value is wrong; every wrong place is named, with what stands there and what is allowed.
     """
     adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(kind)
     try:
         return adapter.validate_python(found)
     except pydantic.ValidationError as error:
         schema = adapter.json_schema()
+        # Each branch of a union complains of the one value.
+        lines = dict.fromkeys(f"{place}: {_line(detail, found, schema)}" for detail in error.errors())
         raise ParamsError(
-            "\n  ".join(f"{place}: {_describe(detail, found, schema)}" for detail in error.errors()),
+            "\n  ".join(lines),
             "parameters as src/glassbox/params/ describes them",
             "mend the named places, or compose the file anew with `glassbox use PROFILE`",
         ) from None
 
 
-def _describe(detail: Any, found: Any, schema: Any) -> str:
-    where, kind = _where(detail, found), detail["type"]
-    message = detail["msg"].removeprefix("Value error, ")
-    if kind == "extra_forbidden":
-        return f"{where}unknown key; allowed here: {', '.join(_schema(schema, detail['loc'][:-1])['properties'])}"
-    if kind == "missing":
-        return f"{where}missing"
-    if kind in _UNTAGGED:
-        said = f"found {detail['ctx']['tag']!r}" if "tag" in detail["ctx"] else "missing"
-        allowed = _schema(schema, detail["loc"])["discriminator"]["mapping"]
-        return f"{where}{said}; allowed here: {', '.join(allowed)}"
-    if kind == "value_error" and isinstance(detail["input"], dict):
-        return f"{where}{message}"
-    return f"{where}found {detail['input']!r}: {message}"
+def _line(detail: Any, found: Any, schema: Any) -> str:
+    """One wrong place, what stands there and what is allowed.
 
-
-def _where(detail: Any, found: Any) -> str:
-    """The place as it stands in the file: pydantic's has the branches of unions between the keys."""
-    parts = []
+    The place is as the file has it: pydantic's own has the branches of unions between the keys.
+    """
+    place: list[str] = []
+    block = schema
     for part in detail["loc"]:
-        if (isinstance(found, dict) and part in found) or (isinstance(found, list) and isinstance(part, int)):
-            found = found[part]
-            parts.append(str(part))
-    if detail["type"] == "missing":
-        parts.append(str(detail["loc"][-1]))
-    if detail["type"] in _UNTAGGED:
-        parts.append(detail["ctx"]["discriminator"].strip("'"))
-    return f"{'.'.join(parts)}: " if parts else ""
-
-
-def _schema(schema: Any, loc: tuple[str | int, ...]) -> Any:
-    """The JSON schema of the block at `loc`, in which pydantic names the branch of a union between the keys."""
-    block: Any = schema
-    for part in loc:
-        if part in block.get("properties", {}):
-            block = block["properties"][part]
-        elif "discriminator" in block:
+        branches = [branch for branch in block.get("anyOf", [block]) if branch != {"type": "null"}]
+        if len(branches) > 1:
+            break
+        block = _referred(branches[0], schema)
+        if "discriminator" in block:
             block = {"$ref": block["discriminator"]["mapping"][part]}
-        elif "anyOf" in block:
-            block = {"$ref": f"#/$defs/{part}"}
-        elif "patternProperties" in block:
-            (block,) = block["patternProperties"].values()
+        elif part == "[key]":
+            return f"{'.'.join(place)}: found {detail['input']!r} as a key: {detail['msg']}"
         else:
-            block = block["additionalProperties"]
-        if {"type": "null"} in block.get("anyOf", []):
-            block = next(branch for branch in block["anyOf"] if branch != {"type": "null"})
-        if "$ref" in block:
-            block = schema["$defs"][block["$ref"].rpartition("/")[2]]
-    return block
+            place.append(str(part))
+            if "properties" in block and part not in block["properties"]:
+                return f"{'.'.join(place)}: unknown key; allowed here: {', '.join(block['properties'])}"
+            found = found.get(part, _ABSENT) if isinstance(found, dict) else found[part]
+            inside = (block.get("properties", {}).get(part), block.get("items"), block.get("additionalProperties"))
+            block = next(filter(None, (*inside, *block.get("patternProperties", {}).values())))
+    block = _referred(block, schema)
+    if "discriminator" in block and isinstance(found, dict):
+        name = block["discriminator"]["propertyName"]
+        place.append(name)
+        found, block = found.get(name, _ABSENT), {"enum": list(block["discriminator"]["mapping"])}
+    where = f"{'.'.join(place)}: " if place else ""
+    said = "missing" if found is _ABSENT else f"found {found!r}"
+    error = detail.get("ctx", {}).get("error")
+    if error is None:
+        return f"{where}{said}; allowed here: {_allowed(block, schema)}"
+    return f"{where}{error}" if isinstance(found, dict) else f"{where}{said}: {error}"
+
+
+def _allowed(block: Any, schema: Any) -> str:
+    """What a JSON schema allows, in words."""
+    block = _referred(block, schema)
+    if "anyOf" in block:
+        return ", or ".join(_allowed(branch, schema) for branch in block["anyOf"])
+    if "discriminator" in block:
+        return f"{{{block['discriminator']['propertyName']}, ...}}"
+    if "properties" in block:
+        keys = list(block["properties"])
+        said = [f"{key}: {_allowed(block['properties'][key], schema)}" for key in keys] if len(keys) == 1 else keys
+        return f"{{{', '.join(said)}}}"
+    if "const" in block or "enum" in block:
+        return ", ".join(map(str, block.get("enum", [block.get("const")])))
+    limits = " and ".join(f"{word} {block[key]}" for key, word in _LIMITS.items() if key in block)
+    return f"{block['type']} {limits}".rstrip()
+
+
+def _referred(block: Any, schema: Any) -> Any:
+    """A block of a JSON schema, or the one that it refers to."""
+    return schema["$defs"][block["$ref"].rpartition("/")[2]] if "$ref" in block else block

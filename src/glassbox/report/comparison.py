@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import json
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from glassbox.artifacts import cells
-from glassbox.artifacts.scores import VARIANTS
-from glassbox.assessment.errors import ReportError
+import pandas as pd
+
+from glassbox.artifacts import cells, evaluation
+from glassbox.errors import GlassboxError
 from glassbox.files import write_text
+from glassbox.params.experiments import VARIANTS
 from glassbox.paths import METRICS, PARAMS, REPORTS
-from glassbox.report import machines, page
-from glassbox.report.results import Result
-from glassbox.report.strays import strays
+from glassbox.report import page
+from glassbox.report.results import Result, stale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from glassbox.params.document import Params
+
+
+class ReportError(GlassboxError):
+    """What was measured cannot be shown side by side."""
 
 
 def compare(params: Params) -> None:
@@ -31,7 +36,7 @@ def compare(params: Params) -> None:
         ArtifactError: An experiment has no whole results.
         ReportError: `metrics/` holds what no parameter names, or there is no experiment.
     """
-    if found := strays(params):
+    if found := stale(params):
         raise ReportError(
             f"{', '.join(map(str, found))}: no entry of {PARAMS} has such results",
             f"only results of the experiments, sources, splits and grids of profile {params.profile}",
@@ -41,42 +46,64 @@ def compare(params: Params) -> None:
     if not results:
         raise ReportError(f"{PARAMS} has no experiment", "one at least", "run `glassbox use demo`")
     heat_maps = {grid: cells.heat_map(grid) for grid in params.grids}
-    table, html = csv_text(results), page.html(params.profile, results, heat_maps)
-    write_text(REPORTS / "comparison.csv", table)
+    csv = table(results).to_csv(index=False, lineterminator="\n")
+    html = page.html(params.profile, results, heat_maps)
+    write_text(REPORTS / "comparison.csv", csv)
     write_text(REPORTS / "comparison.html", html)
-    if said := machines.changed(results):
+    if said := other_machines(results):
         print(said, file=sys.stderr)
 
 
-def csv_text(results: Sequence[Result]) -> str:
+def table(results: Sequence[Result]) -> pd.DataFrame:
     """One row an experiment and variant, one column a metric; `<metric>_published` stands beside its metric.
 
-    A metric that an experiment does not have, and a figure that its source does not report, is an empty cell.
+    A metric that an experiment does not have, and a figure that its source does not report, is None.
     """
-    names = list(dict.fromkeys(name for result in results for name in result.names()))
-    cells = {
-        (result.key, variant, name): result.number(variant, name)
-        for result in results
-        for variant in VARIANTS
-        for name in names
-    }
-    published = {name for (_, _, name), number in cells.items() if number.published is not None}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    header = [column for name in names for column in (name, f"{name}_published")[: 1 + (name in published)]]
-    writer.writerow(["experiment", "title", "dataset", "split", "variant", *header, "published_source"])
+    metrics = list(dict.fromkeys(name for result in results for name in result.names()))
+    rows = []
     for result in results:
-        experiment = result.settings
         for variant in VARIANTS:
-            row: list[object] = [
-                result.key,
-                experiment.title,
-                result.resolved.split.dataset,
-                experiment.split,
-                variant,
-            ]
-            for name in names:
-                number = cells[result.key, variant, name]
-                row += [number.measured, number.published] if name in published else [number.measured]
-            writer.writerow([*row, experiment.published.source])
-    return text.getvalue()
+            row: dict[str, Any] = {
+                "experiment": result.key,
+                "title": result.settings.title,
+                "dataset": result.resolved.split.dataset,
+                "split": result.settings.split,
+                "variant": variant,
+            }
+            for name in metrics:
+                number = result.number(variant, name)
+                row |= {name: number.measured, f"{name}_published": number.published}
+            rows.append({**row, "published_source": result.settings.published.source})
+    frame = pd.DataFrame(rows, dtype=object)
+    published = [f"{name}_published" for name in metrics]
+    return frame.drop(columns=[name for name in published if frame[name].isna().all()])
+
+
+def other_machines(results: Sequence[Result]) -> str:
+    """One sentence if models were trained on another kind of machine than the committed ones; else nothing."""
+    others = {}
+    for result in results:
+        before = _committed(result.key)
+        if differing := [name for name in before if before[name] != result.machine.get(name)]:
+            others[result.key] = differing
+    if not others:
+        return ""
+    names = ", ".join(dict.fromkeys(name.replace("_", " ") for names in others.values() for name in names))
+    return (
+        f"{', '.join(others)}: trained on another kind of machine than the committed models ({names}), so that "
+        "models and scores may differ from those in git; archive, catalog, shards and splits do not"
+    )
+
+
+def _committed(experiment: str) -> dict[str, Any]:
+    """The kind of machine that git's HEAD has for an experiment; nothing where it has none, or there is no git."""
+    try:
+        found = subprocess.run(
+            ["git", "show", f"HEAD:./{evaluation.machine_path(experiment).as_posix()}"],
+            capture_output=True,
+            check=True,
+        ).stdout
+        return evaluation.machine_of(json.loads(found))
+    except (OSError, subprocess.CalledProcessError, ValueError, KeyError, TypeError, AttributeError):
+        # Any JSON may have been committed by mistake.
+        return {}

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-from glassbox.artifacts.scores import VARIANTS, ClassScores
-from glassbox.assessment.figures import VARIANT_COLOURS, VARIANT_NAMES
+from glassbox.artifacts.evaluation import ClassScores
+from glassbox.evaluation.figures import VARIANT_COLOURS, VARIANT_NAMES
+from glassbox.params.experiments import VARIANTS
 from glassbox.params.sources import PhantomSource
 from glassbox.report import settings
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from glassbox.report.results import Number, Result
 
-#: The metrics of the overview and of every row group of the results, and how they are called.
+#: The metrics of the overview and of the results of every experiment, and how they are called.
 HEADLINES = {
     "roc_auc": "ROC AUC",
     "accuracy": "Accuracy",
@@ -40,7 +41,7 @@ CAPTIONS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class Metric:
     """One metric of one experiment in every variant."""
 
     name: str
@@ -101,7 +102,7 @@ def html(profile: str, results: Sequence[Result], heat_maps: dict[str, bytes]) -
         variants=VARIANT_NAMES,
         colours=VARIANT_COLOURS,
         axes=[_axis(metric, results) for metric in ("roc_auc", "accuracy")],
-        rows={result.key: _rows(result) for result in results},
+        metrics={result.key: _metrics(result) for result in results},
         groups=settings.groups(results),
         grids=heat_maps,
         generated=[result.key for result in results if isinstance(result.resolved.source, PhantomSource)],
@@ -110,15 +111,11 @@ def html(profile: str, results: Sequence[Result], heat_maps: dict[str, bytes]) -
     )
 
 
-def _rows(result: Result) -> list[Row]:
+def _metrics(result: Result) -> list[Metric]:
     """The headline metrics, then whatever else the source reports."""
     reported = [name for variant in result.settings.published.scores.values() for name in variant]
     return [
-        Row(
-            _title(name),
-            name in DIFFERENCES,
-            {variant: result.number(variant, name) for variant in VARIANTS},
-        )
+        Metric(_title(name), name in DIFFERENCES, {variant: result.number(variant, name) for variant in VARIANTS})
         for name in dict.fromkeys([*HEADLINES, *reported])
     ]
 

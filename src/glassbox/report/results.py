@@ -1,22 +1,26 @@
-"""One experiment's results as reports need them: its scores, what its source published, its figures."""
+"""An experiment's results as reports need them: scores, what its source published, figures; and stale ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from glassbox.artifacts import evaluation, experiment, leaks, machine, scores
-from glassbox.artifacts.scores import VARIANTS
+from glassbox.artifacts import evaluation, experiment, leaks
+from glassbox.params.document import METRICS_OF_DATA
+from glassbox.params.experiments import VARIANTS
+from glassbox.paths import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from glassbox.artifacts.evaluation import Scores
     from glassbox.artifacts.experiment import Resolved
     from glassbox.artifacts.leaks import Leak
-    from glassbox.artifacts.scores import Scores
+    from glassbox.params.document import Params
     from glassbox.params.experiments import Experiment
 
-#: The figures that `evaluate` draws, in the order of the page.
+#: The figures that `evaluate` plots, in the order of the page.
 FIGURES = ("roc", "confusion", "curves")
 
 
@@ -78,21 +82,21 @@ class Result:
         resolved = experiment.resolved(key)
         return cls(
             resolved=resolved,
-            scores=scores.read(key),
+            scores=evaluation.read_scores(key),
             figures={name: evaluation.content(key, f"{name}.png") for name in FIGURES},
             shared=shared(leaks.read(resolved.settings.split)),
-            machine=machine.read(key),
+            machine=evaluation.read_machine(key),
         )
 
     def names(self) -> list[str]:
-        """Every metric, measured or only published, in the flat names of `scores.flat`."""
-        measured = [name for variant in self.scores.values() for name in scores.flat(variant)]
+        """Every metric, measured or only published, in the flat names of `VariantScores.flat`."""
+        measured = [name for variant in self.scores.values() for name in variant.flat()]
         published = [name for variant in self.settings.published.scores.values() for name in variant]
         return list(dict.fromkeys(measured + published))
 
     def number(self, variant: str, name: str) -> Number:
         """One metric of one variant, by its flat name."""
-        measured = scores.flat(self.scores[variant])
+        measured = self.scores[variant].flat()
         published = {str(key): value for key, value in self.settings.published.scores.items()}
         return Number(
             measured.get(name),
@@ -103,19 +107,28 @@ class Result:
 
 
 def shared(counted: Sequence[Leak]) -> list[str]:
-    """One phrase a pair of folds that share something: `train and test share 12 patients and 30 images`."""
+    """One phrase a pair of folds that share something: `train and test share 12 patients, 30 images`."""
     pairs: dict[str, list[str]] = {}
     for leak in counted:
         if leak.shared:
-            pairs.setdefault(leak.folds, []).append(_count(leak))
-    return [f"{' and '.join(pair.split('-'))} share {_listed(counts)}" for pair, counts in pairs.items()]
+            words = leak.what.replace("_", " ").removesuffix("s" if leak.shared == 1 else "")
+            pairs.setdefault(leak.folds, []).append(f"{leak.shared:,} {words}")
+    return [f"{' and '.join(pair.split('-'))} share {', '.join(counts)}" for pair, counts in pairs.items()]
 
 
-def _count(leak: Leak) -> str:
-    words = leak.what.replace("_", " ")
-    return f"{leak.shared:,} {words.removesuffix('s') if leak.shared == 1 else words}"
+def stale(params: Params) -> list[Path]:
+    """What lies in `metrics/` and its folders of data and belongs to nothing in params.yaml, in order of name.
 
-
-def _listed(counts: Sequence[str]) -> str:
-    *first, last = counts
-    return f"{', '.join(first)} and {last}" if first else last
+    A profile or a name that is gone left it. Hidden files (`.gitignore`, a file that is being written) are
+    nobody's results.
+    """
+    of_sources = [f"{source}.json" for source in params.sources]
+    named = {
+        METRICS: [*params.experiments, *METRICS_OF_DATA],
+        METRICS / "sources": of_sources,
+        METRICS / "catalogs": of_sources,
+        METRICS / "splits": params.splits,
+        METRICS / "grids": params.grids,
+    }
+    found = (path for folder, names in named.items() for path in folder.glob("[!.]*") if path.name not in names)
+    return sorted(found)

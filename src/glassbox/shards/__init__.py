@@ -1,1 +1,1 @@
-"""Pixels: from the members of an archive to HDF5 shards, and from the shards to batches."""
+"""Pixels: from the members of an archive to HDF5 shards."""

@@ -1,4 +1,4 @@
-"""Shards of a dataset, built in parallel with Dask: one task a shard, one writer a file."""
+"""Shards of a dataset, built in parallel with Dask, a shard on a worker."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-import distributed
 import pyarrow as pa
 from tqdm import tqdm
 
-from glassbox.artifacts import archive, catalog, code, members, shards
-from glassbox.artifacts.damage import ArtifactError, sha256_of
+from glassbox.artifacts import catalog, code, members, shards
+from glassbox.artifacts.damage import sha256_of
+from glassbox.cluster import connected, results
 from glassbox.errors import GlassboxError
 from glassbox.files import atomic, fingerprint
 from glassbox.paths import WORK
-from glassbox.shards import earlier, parts
-from glassbox.shards.cluster import ClusterError, connected
-from glassbox.shards.shard import Task, write
+from glassbox.shards import plans
+from glassbox.shards.shard import write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from glassbox.artifacts.members import Member
     from glassbox.params.datasets import Dataset
+    from glassbox.shards.shard import ShardPlan
+
+#: What a shard takes of a worker: bytes of memory.
+_TAKES = {"MEMORY": 400_000_000}
 
 
 class ImageError(GlassboxError):
@@ -35,9 +37,9 @@ class ImageError(GlassboxError):
 def build(settings: Dataset, dataset: str) -> None:
     """Writes the shards of a dataset, their index, and what was rejected.
 
-    Images fall to shards in archive order, which is cut where their hashes say so (`parts.cut`): the bytes depend
+    Images fall to shards in archive order, which is cut where their hashes say so (`plans.cut`): the bytes depend
     neither on the number of workers nor on their order. Finished shards of a killed build are kept in `work/` and
-    not made again; images of the build before, where they did not change, are copied from its shards.
+    not made again. An image whose file the build before had too is copied from its shards.
 
     Raises:
         ImageError: More images are unreadable than `rejected_share` allows. What could be read is kept.
@@ -56,74 +58,34 @@ def build(settings: Dataset, dataset: str) -> None:
     }
     unfinished = WORK / "resize" / dataset / fingerprint(made_of)
     unfinished.mkdir(parents=True, exist_ok=True)
-    tasks = _tasks(settings, there, unfinished.resolve(), target.resolve(), earlier.find(dataset, made_of))
-    _run([task for task in tasks if not task.is_done], dataset)
-    index = pa.concat_tables([task.read("index") for task in tasks])
-    rejected = pa.concat_tables([task.read("rejected") for task in tasks])
-    _allow(rejected, len(index) + len(rejected), settings, dataset)
+    planned = plans.plan(settings, there, unfinished.resolve(), plans.find(dataset, made_of))
+    _run([plan for plan in planned if not plan.is_done], dataset)
+    tables = [plan.read() for plan in planned]
+    index = pa.concat_tables([rows for rows, _ in tables])
+    unreadable = [row for _, facts in tables for row in facts["rejected"]]
+    _allow(unreadable, len(index) + len(unreadable), settings, dataset)
+    rejected = pa.Table.from_pylist(unreadable, shards.REJECTED)
     with atomic(target) as folder:
         folder.mkdir()
         shards.write_tables(dataset, folder, index, rejected, made_of)
-        for task in tasks:
-            _place(task.path, folder)
+        for plan in planned:
+            _place(plan.path, folder)
     # Last: until here everything that was made is still in it. What older parameters left goes with it.
     shutil.rmtree(unfinished.parent)
 
 
-def _tasks(
-    settings: Dataset, there: list[Member], folder: Path, target: Path, made: earlier.Earlier
-) -> list[Task]:
-    at = {member.name: member for member in there}
-    rows, _ = catalog.read(settings.source, ["image_id", "member"])
-    try:
-        images = [made.image(row.image_id, at[row.member]) for row in rows.itertuples(index=False)]
-    except KeyError as lost:
-        what = f"lists {lost}, which is not in its archive"
-        raise ArtifactError(catalog.path(settings.source), what, f"catalog@{settings.source}") from None
-    zipped = archive.path(settings.source).resolve()
-    cut = parts.cut(rows["image_id"].tolist(), settings.shard_images)
-    return [
-        Task(
-            zipped,
-            part,
-            settings.size,
-            settings.method,
-            folder,
-            f"part-{number:05d}",
-            target,
-            made.shards_of(part),
-        )
-        for number, part in enumerate(tuple(images[place]) for place in cut)
-    ]
-
-
-def _run(tasks: list[Task], dataset: str) -> None:
-    if not tasks:
+def _run(planned: list[ShardPlan], dataset: str) -> None:
+    if not planned:
         return
-    images = sum(len(task.images) for task in tasks)
+    images = sum(len(plan.images) for plan in planned)
     with connected() as client, tqdm(total=images, unit="image", desc=dataset, disable=None) as bar:
-        futures = client.map(write, tasks, pure=False, retries=2)
-        results = distributed.as_completed(futures, with_results=True)
-        # The futures of finished tasks are let go of, and their results with them.
-        del futures
         decoded, slow = 0, ""
-        try:
-            for future, written in results:
-                if future.cancelled():
-                    raise ClusterError(
-                        f"datasets.{dataset}: the scheduler at {client.scheduler.address} was lost",
-                        "a scheduler that stays",
-                        "look into its log; run `dvc repro` again, which goes on where this one stopped",
-                    )
-                bar.update(written.images)
-                decoded += written.decoded
-                slow = slow or written.slow
-        except distributed.KilledWorker as error:
-            raise ClusterError(
-                f"datasets.{dataset}: {error.last_worker.address} and workers before it died over one shard",
-                "workers with about 400 MB of memory each that stay",
-                "look into their logs; run `dvc repro` again, which goes on where this one stopped",
-            ) from None
+        for written in results(
+            client, write, planned, place=f"datasets.{dataset}", one="shard", takes=_TAKES, retries=2
+        ):
+            bar.update(written.images)
+            decoded += written.decoded
+            slow = slow or written.slow
     if decoded < images:
         print(
             f"{dataset}: {images - decoded:,} of {images:,} images did not change and were copied", file=sys.stderr
@@ -142,10 +104,10 @@ def _place(shard: Path, folder: Path) -> None:
         shutil.copyfile(shard, folder / shard.name)
 
 
-def _allow(rejected: pa.Table, images: int, settings: Dataset, dataset: str) -> None:
+def _allow(rejected: list[dict[str, str]], images: int, settings: Dataset, dataset: str) -> None:
     if len(rejected) < images and len(rejected) / images <= settings.rejected_share:
         return
-    first = "; ".join(f"{row['member']}: {row['reason']}" for row in rejected.slice(0, 3).to_pylist())
+    first = "; ".join(f"{row['member']}: {row['reason']}" for row in rejected[:3])
     raise ImageError(
         f"datasets.{dataset}: {len(rejected):,} of {images:,} images are unreadable: {first}"
         f"{' ...' if len(rejected) > 3 else ''}",

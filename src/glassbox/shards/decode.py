@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
-from glassbox.shards import area, article, png
-from glassbox.shards.unreadable import UnreadableImageError
+from glassbox.shards import png, scale
+from glassbox.shards.png import UnreadableImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,19 +24,12 @@ _JPEG_RATIO = 512
 
 
 class Decoded(NamedTuple):
-    """An image as it is stored, and what it was.
+    """An image as it is stored, and what it was."""
 
-    Attributes:
-        pixels: uint8 (size, size), 0-255.
-        width: Width of the original in pixels.
-        height: Height of the original in pixels.
-        channels: Channels of the original (1, 3 or 4).
-    """
-
-    pixels: NDArray[np.uint8]
-    width: int
-    height: int
-    channels: int
+    pixels: NDArray[np.uint8]  #: uint8 (size, size), 0-255.
+    width: int  #: Width of the original in pixels.
+    height: int  #: Height of the original in pixels.
+    channels: int  #: Channels of the original (1, 3 or 4).
 
 
 def decode(content: bytes, size: int, method: Method = "area") -> Decoded:
@@ -63,15 +56,12 @@ def decode(content: bytes, size: int, method: Method = "area") -> Decoded:
     elif content.startswith(_JPEG):
         _check_jpeg(content)
         stored = _opencv(content)
-    elif content:
-        raise UnreadableImageError(f"neither PNG nor JPEG: begins with {content[:4].hex()}")
     else:
-        raise UnreadableImageError("empty")
+        raise UnreadableImageError(
+            f"neither PNG nor JPEG: begins with {content[:4].hex()}" if content else "empty"
+        )
     height, width = stored.shape[:2]
-    if method == "article":
-        pixels = article.resize(_rgb(stored), size)
-    else:
-        pixels = _scale(_grey(_eight_bits(stored)), size)
+    pixels = scale.article(_rgb(stored), size) if method == "article" else scale.area(_grey(stored), size)
     return Decoded(pixels, width, height, stored.shape[2] if stored.ndim == 3 else 1)
 
 
@@ -113,21 +103,9 @@ def _opencv(content: bytes) -> NDArray[Any]:
     return np.asarray(stored)
 
 
-def _scale(grey: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    height, width = grey.shape
-    if width >= size and height >= size:
-        return area.shrink(grey, size)
-    # Of OpenCV's two linear ones the one that is the same on every processor.
-    return np.asarray(cv2.resize(grey, (size, size), interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)
-
-
-def _eight_bits(stored: NDArray[Any]) -> NDArray[np.uint8]:
+def _grey(stored: NDArray[Any]) -> NDArray[np.uint8]:
     if stored.dtype == np.uint16:
-        stored = (stored.astype(np.uint32) + 128) // 257
-    return stored.astype(np.uint8, copy=False)
-
-
-def _grey(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        stored = ((stored.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if stored.ndim == 2:
         return stored
     code = cv2.COLOR_BGR2GRAY if stored.shape[2] == 3 else cv2.COLOR_BGRA2GRAY

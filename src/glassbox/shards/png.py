@@ -10,7 +10,6 @@ import deflate
 import numpy as np
 
 from glassbox.shards import compiled
-from glassbox.shards.unreadable import UnreadableImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,24 +28,19 @@ _ORDER = re.compile(rb"IHDR (PLTE )?(IDAT )+IEND ")
 _LAST_FILTER = 4
 
 
-class Png(NamedTuple):
-    """What a PNG says of itself, and its compressed image data.
+class UnreadableImageError(ValueError):
+    """The bytes are no whole image of a kind that is read; the text says why, for `rejected.parquet`."""
 
-    Attributes:
-        width: In pixels.
-        height: In pixels.
-        depth: Bits a channel.
-        colour: The header's colour type.
-        interlaced: Whether rows come in Adam7's order.
-        data: The zlib stream of the filtered rows.
-    """
+
+class Png(NamedTuple):
+    """What a PNG's header says, and its compressed image data."""
 
     width: int
     height: int
-    depth: int
-    colour: int
-    interlaced: bool
-    data: bytes
+    depth: int  #: Bits a channel.
+    colour: int  #: The header's colour type.
+    interlaced: bool  #: Whether rows come in Adam7's order.
+    data: bytes  #: The zlib stream of the filtered rows.
 
     @property
     def is_plain_grey(self) -> bool:
@@ -78,11 +72,10 @@ def without_extras(content: bytes) -> bytes:
 
 
 def _critical(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    return ((kind, chunk) for kind, chunk in _chunks(content) if not kind[0] & 0x20)
+    """Yields each chunk that no decoder may ignore: its kind, and its length, kind, data and CRC-32.
 
-
-def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Yields each chunk's kind, and the chunk: length, kind, data, and the CRC-32 of both, which is checked."""
+    The CRC-32 of every chunk is checked.
+    """
     view = memoryview(content)
     start, kind = len(SIGNATURE), b""
     while kind != b"IEND":
@@ -94,7 +87,8 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
             raise UnreadableImageError("cut off: the end of the image is missing")
         if deflate.crc32(view[start + 4 : end - 4]) != struct.unpack_from(">I", content, end - 4)[0]:
             raise UnreadableImageError(f"damaged: chunk {kind!r} has another CRC-32 than it states")
-        yield kind, view[start:end]
+        if not kind[0] & 0x20:
+            yield kind, view[start:end]
         start = end
 
 
@@ -122,18 +116,6 @@ def grey(png: Png) -> NDArray[np.uint8] | None:
     Raises:
         UnreadableImageError: The image data are damaged, or are not as many as the header says.
     """
-    rows = _inflate(png)
-    if (unknown := np.flatnonzero(rows[:, 0] > _LAST_FILTER)).size:
-        raise UnreadableImageError(f"damaged: row {unknown[0]} has a filter that PNG does not know")
-    if (kernels := compiled.load().kernels) is None:
-        return None
-    pixels = np.empty((png.height, png.width), np.uint8)
-    kernels.unfilter(rows, pixels)
-    return pixels
-
-
-def _inflate(png: Png) -> NDArray[np.uint8]:
-    """The filtered rows of a plain grey PNG, uint8 (height, 1 + width): each after the number of its filter."""
     promised = png.height * (png.width + 1)
     try:
         stream = deflate.zlib_decompress(png.data, promised)
@@ -141,4 +123,12 @@ def _inflate(png: Png) -> NDArray[np.uint8]:
         raise UnreadableImageError(f"damaged: its image data cannot be inflated to {promised:,} bytes") from None
     if len(stream) != promised:
         raise UnreadableImageError(f"damaged: {len(stream):,} bytes of image data, not {promised:,}")
-    return np.frombuffer(stream, np.uint8).reshape(png.height, png.width + 1)
+    # Each row follows the number of its filter.
+    rows = np.frombuffer(stream, np.uint8).reshape(png.height, png.width + 1)
+    if (unknown := np.flatnonzero(rows[:, 0] > _LAST_FILTER)).size:
+        raise UnreadableImageError(f"damaged: row {unknown[0]} has a filter that PNG does not know")
+    if (kernels := compiled.load().kernels) is None:
+        return None
+    pixels = np.empty((png.height, png.width), np.uint8)
+    kernels.unfilter(rows, pixels)
+    return pixels

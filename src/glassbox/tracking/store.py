@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-import urllib.error
-import urllib.request
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, NamedTuple
 
 from glassbox.errors import GlassboxError
 from glassbox.files import locked
@@ -21,8 +17,15 @@ from glassbox.paths import WORK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from mlflow.tracking import MlflowClient
+
+# Both before MLflow is imported; the second because it prints the address of every run, password and all.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+# Else it tells that it creates its tables.
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 #: The MLflow experiment that holds all runs, so that its table compares them.
 EXPERIMENT = "glassbox"
@@ -34,20 +37,11 @@ class TrackingError(GlassboxError):
     """The MLflow store cannot be used, or what it should mirror is not on disk."""
 
 
-@dataclass(frozen=True)
-class Store:
+class Store(NamedTuple):
     """An open store and the experiment in it."""
 
     client: MlflowClient
     experiment_id: str
-    #: Held by whoever looks for a run and creates it if it is not there.
-    lock: Path
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Holds the store's lock: of two processes, one creates what both would."""
-        with locked(self.lock, "writing to the MLflow store"):
-            yield
 
 
 def root() -> Path:
@@ -66,45 +60,41 @@ def tracking_uri() -> str:
     return uri
 
 
+def alone(what: str = "writing to the MLflow store") -> AbstractContextManager[None]:
+    """Holds the store's lock: of two processes, one creates what both would."""
+    return locked(root() / WORK / "locks" / "mlflow.lock", what)
+
+
 def open_store() -> Store:
     """Opens the store, and creates it and its experiment where they are not there.
 
     Raises:
         TrackingError: The store cannot be reached, read or written.
     """
-    # Both before MLflow is imported; the second because it prints the address of every run, password and all.
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    uri, lock = tracking_uri(), root() / WORK / "locks" / "mlflow.lock"
+    uri = tracking_uri()
     with refusing():
         _reach(uri)
         from mlflow.tracking import MlflowClient
 
         # Two processes that create the tables at once crash each other.
-        with locked(lock, "setting up the MLflow store"):
+        with alone("setting up the MLflow store"):
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            return Store(client, _experiment(client, uri), lock)
+            return Store(client, _experiment(client, uri))
 
 
 def _reach(uri: str) -> None:
     """Touches the store once: MLflow itself tries again for minutes before it says that nobody is there."""
     scheme = uri.partition(":")[0]
     if scheme in ("http", "https"):
-        server = urlsplit(uri)
-        address = server._replace(netloc=server.netloc.rpartition("@")[2]).geturl()
-        # Any answer will do: the credentials are MLflow's business.
-        with suppress(urllib.error.HTTPError), urllib.request.urlopen(address, timeout=20):  # noqa: S310 - checked
-            pass
+        import requests
+
+        requests.get(uri, timeout=20)  # Any answer will do.
     elif scheme.partition("+")[0] in _DATABASES:
         import sqlalchemy
 
         if uri.startswith(_SQLITE):
             Path(uri.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-        engine = sqlalchemy.create_engine(uri)
-        try:
-            sqlalchemy.inspect(engine).get_table_names()
-        finally:
-            engine.dispose()
+        sqlalchemy.inspect(sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool)).get_table_names()
 
 
 def _experiment(client: MlflowClient, uri: str) -> str:
@@ -121,33 +111,27 @@ def _experiment(client: MlflowClient, uri: str) -> str:
     return str(found.experiment_id)
 
 
-def store_errors() -> tuple[type[Exception], ...]:
-    """What MLflow raises when its store fails: its own errors, those of database, network and disk."""
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turns what MLflow raises when its store fails into a `TrackingError` that shows no password.
+
+    These are its own errors, and those of database, network and disk.
+    """
     import sqlalchemy.exc
     from mlflow.exceptions import MlflowException
 
-    return (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError)
-
-
-@contextmanager
-def refusing() -> Iterator[None]:
-    """Turns a failure of the store into a `TrackingError` that shows no password."""
     try:
         yield
-    except store_errors() as error:
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError, ImportError) as error:
+        first, _, _ = str(error).strip().partition("\n")
+        said = without_credentials(f"{tracking_uri()} cannot be used: {type(error).__name__}: {first}")
         raise TrackingError(
-            f"the MLflow store {without_credentials(tracking_uri())} cannot be used: {describe(error)}",
+            f"the MLflow store {said}",
             "a store that MLflow 3 can reach, read and write",
             "mend or unset MLFLOW_TRACKING_URI"
             if os.environ.get("MLFLOW_TRACKING_URI")
             else "move mlflow.db away and run `glassbox track`, which writes it anew from what is on disk",
         ) from None
-
-
-def describe(error: Exception) -> str:
-    """The first line of an error's text, without credentials."""
-    lines = without_credentials(str(error)).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def without_credentials(text: str) -> str:

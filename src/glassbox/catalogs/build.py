@@ -1,0 +1,120 @@
+"""Building a catalog: the tables of an archive, held against the images that are in it."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from glassbox.archives import zip as zips
+from glassbox.archives.tables import CatalogError, checked
+from glassbox.artifacts import archive, catalog, members
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import pandas as pd
+
+    from glassbox.artifacts.members import Member
+    from glassbox.params.sources import AnySource
+
+
+def build(settings: AnySource, source: str) -> None:
+    """Writes the catalog of a source in archive order, and its counts to `metrics/catalogs/`.
+
+    Raises:
+        CatalogError: The layout's module is no cohort, the tables are not those of the layout, or too many images
+            are missing or unlisted.
+        ArtifactError: The index of the archive's members is missing or damaged.
+    """
+    place = f"sources.{source}"
+    cohort = _cohort(settings.layout, place)
+    listed_members, _ = members.read(source)
+    with zips.opened(archive.path(source)) as descriptor:
+        listed, images = cohort.tables(listed_members, lambda member: zips.read(descriptor, member))
+    listed = checked(listed, cohort.VOCABULARY, place)
+    missing = sorted(set(listed["image_id"]) - images.keys())
+    unlisted = sorted(images.keys() - set(listed["image_id"]))
+    _allow(missing, len(listed), settings.missing_share, place, "missing")
+    _allow(unlisted, len(images), settings.unlisted_share, place, "unlisted")
+    rows = _in_archive_order(listed, images)
+    if rows.empty:
+        raise CatalogError(
+            f"{place}: the archive has no image of its table",
+            f"images in the {settings.layout} layout",
+            "check the source's layout",
+        )
+    try:
+        catalog.write(source, rows, cohort.VOCABULARY)
+    except pa.ArrowException as error:
+        raise CatalogError(
+            f"{place}: {'; '.join(map(str, error.args))}",
+            "rows in the types of a catalog (src/glassbox/artifacts/catalog.py)",
+            f"correct `tables` in src/glassbox/cohorts/{settings.layout}.py",
+        ) from None
+    # None for no image: DVC, which plots this file's findings, fails on an empty list beside them.
+    differences = {
+        "missing": {"images": len(missing), "first": missing[:10] or None},
+        "unlisted": {"images": len(unlisted), "first": unlisted[:10] or None},
+        "duplicates": _duplicates(rows, images),
+    }
+    catalog.write_counts(source, _counts(rows) | differences)
+
+
+def _cohort(layout: str, place: str) -> ModuleType:
+    """A cohort is one module: its words are `VOCABULARY`, its reader is `tables`."""
+    cohort = importlib.import_module(f"glassbox.cohorts.{layout}")
+    if lacking := [name for name in ("VOCABULARY", "tables") if not hasattr(cohort, name)]:
+        raise CatalogError(
+            f"{place}: src/glassbox/cohorts/{layout}.py has no {' and no '.join(lacking)}",
+            "a cohort: its words as VOCABULARY and its reader as tables",
+            "write what is missing, as docs/own_archive.md shows, or name another layout",
+        )
+    return cohort
+
+
+def _in_archive_order(listed: pd.DataFrame, images: dict[str, Member]) -> pd.DataFrame:
+    """The rows whose image is there, each with its `member`."""
+    there = [(images[image].offset, row) for row, image in enumerate(listed["image_id"]) if image in images]
+    rows = listed.iloc[[row for _, row in sorted(there)]]
+    return rows.assign(member=[images[image].name for image in rows["image_id"]])
+
+
+def _allow(images: list[str], among: int, share: float, place: str, what: str) -> None:
+    if not among or len(images) / among <= share:
+        return
+    where = {"missing": "listed but not in the archive", "unlisted": "in the archive but not listed"}[what]
+    raise CatalogError(
+        f"{place}: {len(images):,} of {among:,} images are {where}: "
+        f"{', '.join(images[:3])}{' ...' if len(images) > 3 else ''}",
+        f"at most {what}_share: {share:g} of them ({int(share * among):,})",
+        f"complete the archive, or, if a part is meant, set {place}.{what}_share to at least "
+        f"{math.ceil(1e4 * len(images) / among) / 1e4:g}",
+    )
+
+
+def _counts(rows: pd.DataFrame) -> dict[str, Any]:
+    findings = rows["findings"].explode().value_counts().sort_index()
+    return {
+        "images": len(rows),
+        "patients": rows["patient_id"].nunique(),
+        "boxes": int(rows["boxes"].map(len).sum()),
+        "findings": [{"finding": name, "images": images} for name, images in findings.items()],
+        "official_split": rows["official_split"].value_counts().sort_index().to_dict(),
+    }
+
+
+def _duplicates(rows: pd.DataFrame, images: dict[str, Member]) -> dict[str, Any]:
+    """Counts of images whose files are identical; in a group of several patients one has another's film."""
+    hashes = rows["image_id"].map(lambda image: images[image].sha256)
+    same = rows[hashes.duplicated(keep=False)]
+    groups = same.groupby(hashes, sort=False)
+    patients = groups["patient_id"].nunique()
+    return {
+        "images": len(same),
+        "groups": len(patients),
+        "of_several_patients": int((patients > 1).sum()),
+        "first": [group.tolist() for _, group in groups["image_id"]][:10] or None,
+    }

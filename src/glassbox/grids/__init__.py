@@ -1,0 +1,1 @@
+"""Short trainings of one experiment to choose between."""

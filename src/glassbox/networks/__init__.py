@@ -1,0 +1,1 @@
+"""What Keras builds: backbones, heads, freezing, initial weights, the `.keras` file."""

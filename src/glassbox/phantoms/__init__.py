@@ -1,0 +1,1 @@
+"""Generated films, in the layout of a real cohort."""

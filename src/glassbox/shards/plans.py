@@ -1,0 +1,98 @@
+"""Which images fall to which shard of a dataset, and what an earlier build has already stored of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from glassbox.artifacts import archive, catalog, shards
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.keyed import Purpose, number
+from glassbox.shards.shard import Image, ShardPlan, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from glassbox.artifacts.members import Member
+    from glassbox.params.datasets import Dataset
+
+
+def plan(settings: Dataset, there: list[Member], folder: Path, stored: Mapping[str, Stored]) -> list[ShardPlan]:
+    """The shards of a dataset in archive order, each a file of `folder`.
+
+    `there` are the members of its archive, and `stored` is what `find` found.
+
+    Raises:
+        ArtifactError: The catalog is missing or damaged, or lists what is not in the archive.
+    """
+    at = {member.name: member for member in there}
+    rows, _ = catalog.read(settings.source, ["image_id", "member"])
+    try:
+        members = [at[name] for name in rows["member"]]
+    except KeyError as lost:
+        what = f"lists {lost}, which is not in its archive"
+        raise ArtifactError(catalog.path(settings.source), what, f"catalog@{settings.source}") from None
+    ids = rows["image_id"].tolist()
+    images = [Image(image, member, stored.get(member.sha256)) for image, member in zip(ids, members, strict=True)]
+    zipped = archive.path(settings.source).resolve()
+    return [
+        ShardPlan(zipped, tuple(images[part]), settings.size, settings.method, folder / f"part-{place:05d}.h5")
+        for place, part in enumerate(cut(ids, settings.shard_images))
+    ]
+
+
+def cut(images: Sequence[str], about: int) -> list[slice]:
+    """Cuts images in their order into shards of about so many, at images whose hashes say so.
+
+    A shard holds from half as many to half as many again, all lengths about as likely, and ends with the one image
+    of those it may end with whose hash is the smallest. So an image that comes or goes changes the shard it is in,
+    and no other unless a shard ended with it, or would have; then the ends after it soon fall to the same images
+    as before, since whichever image a shard begins with, the smallest hash around is the same. With 256 images in
+    a shard about 1 removal in 70 changes more than one. (Cut by counting, all shards after it would change.) What
+    is left in the end is one shard, of any length up to the largest.
+
+    Args:
+        images: Ids, no two of them equal.
+        about: Images in a shard, at least 1, for which each is one.
+
+    Returns:
+        The shards' places among the images; none of no images.
+    """
+    numbers = [number(image, Purpose.SHARD, 0) for image in images]
+    least, most = (about + 1) // 2, about + about // 2
+    slices = []
+    start = 0
+    while start < len(images):
+        end = len(images)
+        if end - start > most:
+            end = min(range(start + least, start + most + 1), key=lambda end: numbers[end - 1])
+        slices.append(slice(start, end))
+        start = end
+    return slices
+
+
+def find(dataset: str, made_of: Mapping[str, Any]) -> dict[str, Stored]:
+    """What an earlier build of a dataset stored and the next may copy, by the SHA-256 of the image's file.
+
+    Empty where its pixels were made in another way. Empty, too, where nothing at all changed: then the build is
+    repeated on purpose, and everything is decoded again.
+
+    Args:
+        dataset: Key of the dataset.
+        made_of: What is to be built, as `build` describes it.
+    """
+    try:
+        rows, before = shards.read_index(dataset)
+    except ArtifactError:  # no earlier build, a damaged one, or one of another version of this program
+        return {}
+    if before == made_of or any(before.get(name) != made_of[name] for name in ("size", "method", "code")):
+        return {}
+    names = rows["shard"].to_pylist()
+    held = Counter(names)
+    paths = {name: (shards.folder(dataset) / name).resolve() for name in held}
+    columns = (rows[name].to_pylist() for name in ("source_sha256", "row", *Stored._fields[3:]))
+    return {
+        source: Stored(paths[name], held[name], *values)
+        for name, source, *values in zip(names, *columns, strict=True)
+    }

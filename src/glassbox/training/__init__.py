@@ -1,0 +1,1 @@
+"""From folds to a trained model and its predictions."""
