@@ -44,6 +44,15 @@ def worker():
         yield local
 
 
+@pytest.fixture(autouse=True)
+def alone(worker, monkeypatch):
+    """Lets no cell go on after its test: the worker's thread shares the working folder with the next one."""
+    yield
+    (busy,) = worker.workers.values()
+    while busy.state.executing or busy.state.ready or busy.state.constrained:
+        time.sleep(0.02)
+
+
 @pytest.fixture(scope="module")
 def ready(data, compact_weights, tmp_path_factory):
     """A project with a grid of two times two cells, and the weights that it starts from."""
