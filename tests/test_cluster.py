@@ -90,7 +90,7 @@ def test_a_task_asks_for_what_workers_state_and_never_for_more_than_one_of_them_
 def test_the_gpus_are_those_that_are_visible_or_all_that_the_driver_lists(visible, found, monkeypatch, tmp_path):
     for name in ("0000:01:00.0", "0000:02:00.0"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(cluster, "_NVIDIA", tmp_path)
+    monkeypatch.setattr(cluster, "NVIDIA", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

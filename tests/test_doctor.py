@@ -295,7 +295,7 @@ def _write(path: str | Path, content: str) -> None:
 
 def _record(**content: object) -> None:
     """What the download stage would record of an archive of five bytes."""
-    record.write(record.record_path("films"), "films", {**content, "bytes": 5})
+    record.write("films", {**content, "bytes": 5})
 
 
 def _credentials(params: Params) -> Callable[[], str]:
@@ -552,7 +552,7 @@ def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
         program.write_text(f"#!/bin/sh\n{does}\n")
         program.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(program))
-        monkeypatch.setattr(machine, "_NVIDIA", tmp_path / "gpus")
+        monkeypatch.setattr("glassbox.cluster.NVIDIA", tmp_path / "gpus")
         monkeypatch.setattr(machine, "_DEVICES", 1 if "sleep" in does else 60)
 
     return make

@@ -26,7 +26,7 @@ ADDRESS = "DASK_SCHEDULER_ADDRESS"
 #: Seconds a scheduler has to answer.
 _ANSWER = 30
 #: Where NVIDIA's driver lists its devices.
-_NVIDIA = Path("/proc/driver/nvidia/gpus")
+NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
 class ClusterError(GlassboxError):
@@ -152,7 +152,7 @@ def gpus() -> list[str]:
     """This machine's GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [gpu for gpu in visible.split(",") if gpu.strip() not in ("", "-1")]
-    return [str(number) for number, _ in enumerate(_NVIDIA.glob("*"))]
+    return [str(number) for number, _ in enumerate(NVIDIA.glob("*"))]
 
 
 def ask(address: str, seconds: float) -> dict[str, Any]:

@@ -97,14 +97,13 @@ def _source(key: str, number: int) -> Iterator[Artifact]:
     yield Artifact(members.path(key), f"download@{key}", lambda: members.read(key))
 
     archive.path(key).write_bytes(key.encode())
-    record = archive.record_path(key)
-    archive.write(record, key, archive.describe(archive.path(key), _sha(key), listed, kind="phantom"))
+    archive.write(key, archive.describe(archive.path(key), _sha(key), listed, kind="phantom"))
 
     def recorded() -> object:
         # Without a record the stage verifies the archive as a new one, and a damaged one is none.
-        return archive.recorded(record, key)
+        return archive.recorded(key)
 
-    yield Artifact(record, f"download@{key}", recorded)
+    yield Artifact(archive.record_path(key), f"download@{key}", recorded)
 
     rows = pd.DataFrame(
         {

@@ -67,7 +67,7 @@ def download(settings: AnySource, source: str, retries: Retries = RETRIES) -> No
         sha256 = sha256_file(place)
     read = read or members.known(source, sha256) or zips.verify(place, zips.members(place), label=str(place))
     members.write(source, read, sha256)
-    archive.write(archive.record_path(source), source, archive.describe(place, sha256, read, **provenance))
+    archive.write(source, archive.describe(place, sha256, read, **provenance))
     # Parts of other versions, too.
     for folder in list(_WORK.glob(f"{glob.escape(source)}-{'[0-9a-f]' * 12}")):
         shutil.rmtree(folder)
@@ -146,8 +146,7 @@ def recorded(settings: KaggleSource, source: str) -> dict[str, Any]:
     Raises:
         ArchiveError: It is damaged. Nobody would see that Kaggle has other files under this version by now.
     """
-    place = archive.record_path(source)
-    found = archive.recorded(place, source)
+    place, found = archive.record_path(source), archive.recorded(source)
     if place.exists() and not found:
         raise ArchiveError(
             f"{place} is damaged",
@@ -177,7 +176,7 @@ def _from_kaggle(
     sha256, read = _verified(part, dataset.name)
     made = archive.describe(part.path, sha256, read, **provenance)
     _compare(made, known, dataset.name, source)
-    archive.write(archive.record_path(source), source, made)
+    archive.write(source, made)
     _move(part.path, place)
     return sha256, read, provenance
 

@@ -93,14 +93,14 @@ def client(headers: Mapping[str, str], retries: Retries) -> Any:
     # At its lowest level it writes down every address; the client's verbose mode asks for that.
     logging.getLogger("urllib3").setLevel(logging.INFO)
 
-    class Adapter(HTTPAdapter):  # type: ignore[misc]
+    class Adapter(HTTPAdapter):  # type: ignore[misc]  # its types are not installed
         def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
             # The client posts all it has to ask; only the archive is got.
             if request.method == "GET":
                 request.headers.update(headers)
             return super().send(request, *args, **options | {"timeout": (retries.connect, retries.read)})
 
-    class Client(KaggleApi):  # type: ignore[misc]
+    class Client(KaggleApi):  # type: ignore[misc]  # it has no types
         # Its verbose mode prints every request, credentials included.
         args: ClassVar = [arg for arg in KaggleApi.args if arg != "--verbose"]
 
@@ -109,7 +109,7 @@ def client(headers: Mapping[str, str], retries: Retries) -> Any:
             http = built.http_client()
             http._init_session()  # noqa: SLF001 - there is no other way to its session
             for scheme in ("https://", "http://"):
-                http._session.mount(scheme, Adapter())  # noqa: SLF001
+                http._session.mount(scheme, Adapter())  # noqa: SLF001 - nor to what it sends with
             return built
 
         def get_response_processor(self) -> None:

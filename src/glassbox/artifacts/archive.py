@@ -47,14 +47,14 @@ def describe(archive: Path, sha256: str, members: Sequence[Member], **provenance
     }
 
 
-def write(path: Path, source: str, record: Mapping[str, Any]) -> None:
-    """Writes the record of a source: to `record_path`, or beside an archive that is not at its place yet."""
-    document.write(path, record, f"download@{source}")
+def write(source: str, record: Mapping[str, Any]) -> None:
+    """Writes the record of a source."""
+    document.write(record_path(source), record, f"download@{source}")
 
 
-def recorded(path: Path, source: str) -> dict[str, Any]:
-    """A record; an empty one where none is there, or a damaged one: the archive is then verified as a new one."""
+def recorded(source: str) -> dict[str, Any]:
+    """The record of a source; an empty one where it is missing or damaged: the archive is then verified anew."""
     try:
-        return document.read(path, f"download@{source}")
+        return document.read(record_path(source), f"download@{source}")
     except ArtifactError:
         return {}

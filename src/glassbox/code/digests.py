@@ -38,7 +38,7 @@ HARMLESS: tuple[str, ...] = (
     "glassbox.tracking",
     # The entry of a stage: one key, one lock, one message.
     "glassbox.stage",
-    # What writes these digests down, and names cohorts where a parameter is checked.
+    # What writes these digests down.
     "glassbox.code",
     # They read parameters, whose values DVC compares by itself.
     "pydantic",

@@ -52,7 +52,7 @@ def archive(settings: AnySource, source: str) -> tuple[str, Archive]:
     if isinstance(settings, KaggleSource):
         record, known = download.recorded(settings, source), Archive(*_KAGGLE.get(settings.ref, (None, None)))
     else:
-        record, known = archives.recorded(archives.record_path(source), source), Archive(None, None)
+        record, known = archives.recorded(source), Archive(None, None)
         record = record if record.get("sha256") == settings.sha256 else {}
     if record:
         place = archives.path(source)

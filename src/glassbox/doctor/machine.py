@@ -24,12 +24,8 @@ if TYPE_CHECKING:
     from glassbox.doctor.inputs import Archive
     from glassbox.params.document import Params
 
-#: Bytes that a process takes that resizes full-size films, and a training at the published settings.
-_WORKER, _TRAINING = 400_000_000, 3_000_000_000
 #: Seconds a scheduler has to answer, and TensorFlow to find its devices.
 _ANSWER, _DEVICES = 5, 300
-#: Where NVIDIA's driver lists its devices, one entry each.
-_NVIDIA = Path("/proc/driver/nvidia/gpus")
 _ASK = """
 import json, tensorflow as tf
 found = tf.config.list_physical_devices("GPU")
@@ -108,11 +104,14 @@ def memory() -> str:
     from dask.system import cpu_count
     from distributed.system import memory_limit
 
-    there, workers = memory_limit(), cpu_count() * _WORKER
-    found = f"{size(there)}; resizing takes up to {size(workers)}, training up to {size(_TRAINING)}"
+    from glassbox.grids.train import TAKES as A_TRAINING
+    from glassbox.shards.build import TAKES as A_SHARD
+
+    there, workers, training = memory_limit(), cpu_count() * A_SHARD["MEMORY"], A_TRAINING["MEMORY"]
+    found = f"{size(there)}; resizing takes up to {size(workers)}, training up to {size(training)}"
     if there < workers:
         raise Caution(found, "resize on a cluster (DASK_SCHEDULER_ADDRESS) or on fewer cores (`taskset`)")
-    if there < _TRAINING:
+    if there < training:
         raise Caution(found, "set training.batch_size lower if training is killed")
     return found
 
@@ -143,6 +142,8 @@ def loops() -> str:
 
 def accelerators() -> str:
     """What TensorFlow computes on. It is asked in a process of its own, which it may end."""
+    from glassbox.cluster import NVIDIA
+
     if sys.stderr.isatty():
         print("looking for accelerators ...", file=sys.stderr)
     try:
@@ -165,7 +166,8 @@ def accelerators() -> str:
         raise Problem(f"TensorFlow cannot be imported: {reason}", "run `uv sync`")
     if names := json.loads(asked.stdout.splitlines()[-1]):
         return ", ".join(names)
-    if count := len(list(_NVIDIA.glob("*"))):
+    # All that the driver has, whatever `CUDA_VISIBLE_DEVICES` leaves of them.
+    if count := len(list(NVIDIA.glob("*"))):
         raise Caution(
             f"TensorFlow does not see the {count} of NVIDIA's driver and computes on the CPU",
             "install CUDA's libraries: `uv pip install 'tensorflow[and-cuda]'` in the version that is here",

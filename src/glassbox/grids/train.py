@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Facts = dict[str, str | int | bool]
 #: What a training at the published settings takes of a worker; memory in bytes.
-_TAKES = {"GPU": 1, "MEMORY": 3_000_000_000}
+TAKES = {"GPU": 1, "MEMORY": 3_000_000_000}
 #: Of a local cluster. Dask looks every 10 ms where a worker is, and lets it give back at once what it frees: each
 #: makes a training a tenth longer.
 CONFIGURATION = {
@@ -85,7 +85,7 @@ def train(recipe: PhaseRecipe, grid: Grid, name: str) -> None:
     jobs = [Job(Path.cwd(), name, *cell, _recipe(recipe, grid, *cell)) for cell in grid.cells]
     stage, trained = f"grid@{name}", {}
     with dask.config.set(CONFIGURATION), cluster.connected(_workers(recipe.training, len(jobs))) as client:
-        run = partial(cluster.results, client, place=f"grids.{name}", one="cell", takes=_TAKES)
+        run = partial(cluster.results, client, place=f"grids.{name}", one="cell", takes=TAKES)
         # All workers are asked, and import TensorFlow meanwhile; the others have to be as the one that answers.
         first, facts = next(run(_origin, jobs))
         jobs = [replace(job, first=first, facts=facts) for job in jobs]
@@ -111,7 +111,7 @@ def _workers(training: Training, most: int) -> list[dict[str, Any]]:
     visible = cluster.gpus()
     if visible and training.strategy == "mirrored":
         visible = [",".join(visible)]
-    fitting = max(1, min(cpu_count() // training.threads, memory_limit() // _TAKES["MEMORY"]))
+    fitting = max(1, min(cpu_count() // training.threads, memory_limit() // TAKES["MEMORY"]))
     count = min(len(visible) or fitting, most)
     options: dict[str, Any] = {
         # None: what is mapped of the shards counts as a worker's memory, for which Dask would stop it.

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from glassbox.params.datasets import Dataset
     from glassbox.shards.shard import ShardPlan
 
-#: What a shard takes of a worker: bytes of memory.
-_TAKES = {"MEMORY": 400_000_000}
+#: What a shard of full-size films takes of a worker: bytes of memory.
+TAKES = {"MEMORY": 400_000_000}
 
 
 class ImageError(GlassboxError):
@@ -81,7 +81,7 @@ def _run(planned: list[ShardPlan], dataset: str) -> None:
     with connected() as client, tqdm(total=images, unit="image", desc=dataset, disable=None) as bar:
         decoded, slow = 0, ""
         for written in results(
-            client, write, planned, place=f"datasets.{dataset}", one="shard", takes=_TAKES, retries=2
+            client, write, planned, place=f"datasets.{dataset}", one="shard", takes=TAKES, retries=2
         ):
             bar.update(written.images)
             decoded += written.decoded
