@@ -60,7 +60,7 @@ class Archives:
     Attributes:
         base: What the project is built from.
         more: The same and one film more, of a patient in the test fold of `one`.
-        less: The same without a patient, who is in the training fold of `one` and nowhere else.
+        less: `more` without a patient, who is in the training fold of `one` and nowhere else.
         film: The film that `base` lacks.
         patient: Who `less` lacks.
     """
@@ -100,7 +100,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Archives:
     phantom.write(SOURCE, more)
     made = Archives(folder / "base.zip", more, folder / "less.zip", film, patient)
     _without({film}, more, made.base)
-    _without(set(rows.loc[rows["patient_id"] == patient, "image_id"]), made.base, made.less)
+    _without(set(rows.loc[rows["patient_id"] == patient, "image_id"]), more, made.less)
     return made
 
 
