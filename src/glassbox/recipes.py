@@ -28,7 +28,15 @@ class RecipeError(GlassboxError):
 
 
 def write(experiment: str) -> None:
-    """Resolves an experiment of params.yaml and writes its recipe, one file a stage that needs some of it.
+    """Writes the recipe of an experiment of params.yaml, one file a stage that needs some of it.
+
+    Raises: as `resolve`.
+    """
+    recipe.write(experiment, resolve(experiment))
+
+
+def resolve(experiment: str) -> dict[str, Frozen]:
+    """The recipe of an experiment of params.yaml: what each stage needs of it, by the name of its file.
 
     Raises:
         ParamsError: One of its blocks is missing or wrong.
@@ -38,13 +46,12 @@ def write(experiment: str) -> None:
     whole = mounted(experiment)
     whole = with_cell(whole, _chosen(whole)) if whole.settings.choice.file != NO_CHOICE else whole
     whole = thawed(whole)
-    consumers: dict[str, Frozen] = {
+    return {
         **{name: phase(whole, name) for name in PHASES},
         "predict": _part(PredictRecipe, whole),
         "evaluate": _part(EvaluateRecipe, whole, early_stopping=whole.settings.fine_tune.early_stopping),
         CONSUMER: whole,
     }
-    recipe.write(experiment, consumers)
 
 
 def _part(kind: type[R], whole: Resolved, **others: Any) -> R:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from glassbox.artifacts import damage, document, history
+from glassbox.artifacts import damage, document, history, split, weights
 from glassbox.files import fingerprint, sha256_file
 from glassbox.params.base import Frozen
 from glassbox.paths import MODELS
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from glassbox.artifacts.history import Epoch
+    from glassbox.artifacts.recipe import PhaseRecipe
     from glassbox.params.experiments import PhaseName
 
+#: What says how a phase is trained, beside its block.
+_SETTINGS = {"split", "dataset", "weights", "model", "augmentation", "training"}
 #: What each phase leaves in `folder`: the model, its history, and the record of both.
 _NAMES: dict[PhaseName, tuple[str, str, str]] = {
     "warm_start": ("warm_start.keras", "warm_start.csv", "warm_start.json"),
@@ -58,6 +61,21 @@ def folder(experiment: str) -> Path:
 def files(experiment: str, phase: PhaseName = "fine_tune") -> Files:
     """The files of a phase of an experiment."""
     return Files(*(folder(experiment) / name for name in _NAMES[phase]))
+
+
+def settings(recipe: PhaseRecipe, phase: PhaseName) -> dict[str, Any]:
+    """What a `Lineage` says of a phase in `params`."""
+    shared = recipe.model_dump(mode="json", include=_SETTINGS)
+    return {**shared, phase: recipe.phase.model_dump(mode="json")}
+
+
+def seen(recipe: PhaseRecipe) -> dict[str, str]:
+    """SHA-256 of what a training sees: two folds of its split, their statistics, the initial weights.
+
+    Raises:
+        ArtifactError: Some of it is missing. Weights are compared with theirs when they are loaded.
+    """
+    return {**split.training_hashes(recipe.split), "weights_sha256": weights.sha256_of(recipe.weights)}
 
 
 def made_from(origin: Mapping[str, Any]) -> dict[str, Any]:

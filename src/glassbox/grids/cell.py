@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 from keras.src.random import seed_generator
 
-from glassbox.artifacts import code
+from glassbox.artifacts import code, model
 from glassbox.networks import runtime
 from glassbox.training import lineage, objective, phases, strategies
 from glassbox.training.checkpoint import Checkpoint
@@ -34,7 +34,7 @@ def facts(recipe: PhaseRecipe) -> dict[str, str | int | bool]:
     training, own = recipe.training, code.read("cell")
     runtime.prepare(training.seed, training.precision, training.threads)
     kind = runtime.machine(training.threads)
-    return {**lineage.data(recipe), "code": own.sha256, **lineage.packages(own), **kind}
+    return {**model.seen(recipe), "code": own.sha256, **lineage.packages(own), **kind}
 
 
 def train(recipe: PhaseRecipe, unfinished: Path) -> dict[str, float]:

@@ -42,9 +42,9 @@ def score_points(measured: Scores) -> dict[Point, float]:
     }
 
 
-def logged(store: Store, run: MlflowRun) -> dict[Point, float]:
-    """The points that a run has, as they were logged last."""
-    histories = [store.client.get_metric_history(run.info.run_id, name) for name in run.data.metrics]
+def logged(store: Store, run: MlflowRun, names: Iterable[str] | None = None) -> dict[Point, float]:
+    """The points that a run has of some metrics, or of all, as they were logged last."""
+    histories = [store.client.get_metric_history(run.info.run_id, name) for name in names or run.data.metrics]
     every = sorted((metric for history in histories for metric in history), key=attrgetter("timestamp"))
     return {(metric.key, metric.step): metric.value for metric in every}
 

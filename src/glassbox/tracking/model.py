@@ -21,6 +21,25 @@ if TYPE_CHECKING:
 
 #: Where `mlflow.keras` looks for the file.
 _DATA, _FILE = "data", "model.keras"
+#: Tag of MLflow's model, and of the run, with the SHA-256 of the file.
+SHA256_TAG = "glassbox.model_sha256"
+
+
+def held(store: Store, run_id: str, folder: Path) -> list[Path]:
+    """Every `.keras` file that MLflow holds as a model of a run, copied into folders of a folder."""
+    from mlflow.artifacts import download_artifacts
+
+    logged = store.client.search_logged_models([store.experiment_id], f"source_run_id = '{run_id}'")
+    return [
+        Path(
+            download_artifacts(
+                artifact_uri=f"{model.artifact_location}/{_DATA}/{_FILE}",
+                dst_path=str(folder / model.model_id),
+                tracking_uri=store.client.tracking_uri,
+            )
+        )
+        for model in logged
+    ]
 
 
 def log_model(store: Store, run_id: str, made: Mapping[str, Any], path: Path, digest: str) -> bool:
@@ -33,18 +52,18 @@ def log_model(store: Store, run_id: str, made: Mapping[str, Any], path: Path, di
 
     client = store.client
     logged = client.search_logged_models([store.experiment_id], f"source_run_id = '{run_id}'")
-    model = next((entry for entry in logged if entry.tags.get("glassbox.model_sha256") == digest), None)
+    model = next((entry for entry in logged if entry.tags.get(SHA256_TAG) == digest), None)
     if model is not None and model.status == "READY":
-        held = client.list_logged_model_artifacts(model.model_id, _DATA)
+        there = client.list_logged_model_artifacts(model.model_id, _DATA)
         # Lost files, and files cut short, are logged again.
-        if (f"{_DATA}/{_FILE}", path.stat().st_size) in {(entry.path, entry.file_size) for entry in held}:
+        if (f"{_DATA}/{_FILE}", path.stat().st_size) in {(entry.path, entry.file_size) for entry in there}:
             return False
     if model is None:
         model = client.create_logged_model(
             store.experiment_id,
             name="model",  # so that it is `runs:/<run id>/model`
             source_run_id=run_id,
-            tags={"glassbox.model_sha256": digest, "glassbox.fingerprint": made["fingerprint"]},
+            tags={SHA256_TAG: digest, "glassbox.fingerprint": made["fingerprint"]},
             model_type="keras",
         )
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
@@ -52,7 +71,7 @@ def log_model(store: Store, run_id: str, made: Mapping[str, Any], path: Path, di
         _write(Path(folder), model.model_id, run_id, made, path)
         client.log_model_artifacts(model.model_id, folder)
     client.finalize_logged_model(model.model_id, "READY")
-    client.set_tag(run_id, "glassbox.model_sha256", digest)
+    client.set_tag(run_id, SHA256_TAG, digest)
     return True
 
 

@@ -43,6 +43,17 @@ def find(store: Store, fingerprint: str, model_sha256: str | None = None) -> Mlf
     return by_model.get(model_sha256) or by_model.get(None) or (runs[0] if runs and not model_sha256 else None)
 
 
+def every(store: Store, fingerprint: str, model_sha256: str) -> list[MlflowRun]:
+    """The runs that say they are of a model: by its fingerprint, or by its SHA-256."""
+    tags = {"glassbox.fingerprint": fingerprint, "glassbox.model_sha256": model_sha256}
+    found = [
+        run
+        for name, value in tags.items()
+        for run in store.client.search_runs([store.experiment_id], f"tags.`{name}` = '{value}'")
+    ]
+    return list({run.info.run_id: run for run in found}.values())
+
+
 def create(store: Store, made: Mapping[str, Any], *, restored: bool = False) -> MlflowRun:
     """Creates the run of a model, with the tags by which it is found."""
     experiment = made["experiment"]
@@ -91,6 +102,15 @@ def revision(experiment: str) -> Tags:
     }
 
 
+def proof(made: Mapping[str, Any]) -> Tags:
+    """The tags that say what a model was made from: hashes of data and code, and the kind of machine."""
+    return {
+        **{f"data.{key}": value for key, value in made["data"].items()},
+        **{f"code.{key}": value for key, value in made["code"].items()},
+        **{f"machine.{key}": value for key, value in flat(made["machine"]).items()},
+    }
+
+
 def log_origin(store: Store, run: MlflowRun, whole: Resolved, made: Mapping[str, Any], more: Tags) -> bool:
     """Logs parameters, hashes and more tags, each unless the run has it. Says whether anything was missing."""
     from mlflow.entities import Param, RunTag
@@ -100,9 +120,7 @@ def log_origin(store: Store, run: MlflowRun, whole: Resolved, made: Mapping[str,
         "mlflow.note.content": _note(whole.settings),
         # Always there, so that a departure that is gone does not stay in the store.
         "glassbox.departures": "\n".join(filter(None, whole.settings.departures.values())) or "none",
-        **{f"data.{key}": value for key, value in made["data"].items()},
-        **{f"code.{key}": value for key, value in made["code"].items()},
-        **{f"machine.{key}": value for key, value in flat(made["machine"]).items()},
+        **proof(made),
         **more,
     }
     new_params = [Param(key, value) for key, value in params.items() if key not in run.data.params]

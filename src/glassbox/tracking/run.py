@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from glassbox.tracking.store import Store
 
 #: Tag with the SHA-256 of each file that a run holds.
-_FILES_TAG = "glassbox.files"
+FILES_TAG = "glassbox.files"
 
 
 def _unless_lost(log: Callable[..., None]) -> Callable[..., None]:
@@ -195,7 +195,7 @@ def _log_files(store: Store, run: MlflowRun, experiment: str, *, evaluated: bool
         files |= {f"metrics/{name}": measured / name for name in evaluation.read(experiment).files}
         files |= {f"predictions/{variant}.parquet": said / f"{variant}.parquet" for variant in VARIANTS}
     run_id, hashes = run.info.run_id, {name: sha256_file(path) for name, path in files.items()}
-    known = json.loads(run.data.tags.get(_FILES_TAG, "{}"))
+    known = json.loads(run.data.tags.get(FILES_TAG, "{}"))
     sizes = {
         entry.path: entry.file_size
         for folder in (None, "metrics", "predictions")
@@ -206,5 +206,5 @@ def _log_files(store: Store, run: MlflowRun, experiment: str, *, evaluated: bool
     for name in missing:
         store.client.log_artifact(run_id, str(files[name]), name.rpartition("/")[0] or None)
     if missing:
-        store.client.set_tag(run_id, _FILES_TAG, json.dumps(known | hashes))
+        store.client.set_tag(run_id, FILES_TAG, json.dumps(known | hashes))
     return bool(missing)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Both before MLflow is imported; the second because it prints the address of every run, password and all.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+# It draws a bar for each file.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # Else it tells that it creates its tables.
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
@@ -80,6 +82,24 @@ def open_store() -> Store:
         with alone("setting up the MLflow store"):
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             return Store(client, _experiment(client, uri))
+
+
+def existing() -> Store | None:
+    """Opens the store as it is; None where there is none, or it has no experiment of ours. Nothing is created.
+
+    Raises:
+        TrackingError: The store cannot be reached or read.
+    """
+    uri = tracking_uri()
+    if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).is_file():
+        return None
+    with refusing():
+        _reach(uri)
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        found = client.get_experiment_by_name(EXPERIMENT)
+        return Store(client, str(found.experiment_id)) if found else None
 
 
 def _reach(uri: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from glassbox.artifacts import code, model, split, weights
+from glassbox.artifacts import code, model
 from glassbox.files import fingerprint
 from glassbox.networks.runtime import machine
 from glassbox.paths import WORK
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from glassbox.artifacts.recipe import PhaseRecipe
     from glassbox.params.experiments import PhaseName
 
-#: What says how a phase is trained, beside its block.
-_SETTINGS = ("split", "dataset", "weights", "model", "augmentation", "training")
-
 
 def origin(recipe: PhaseRecipe, phase: PhaseName) -> dict[str, Any]:
     """What the model of a phase is made from, with its fingerprint, as `model.write_lineage` takes it.
@@ -35,11 +32,11 @@ def origin(recipe: PhaseRecipe, phase: PhaseName) -> dict[str, Any]:
     Raises:
         ArtifactError: Some of it is missing or damaged.
     """
-    reached, settings = code.read(phase), recipe.model_dump(mode="json", include=set(_SETTINGS))
+    reached = code.read(phase)
     made: dict[str, Any] = {
         "experiment": recipe.experiment,
-        "params": {**settings, phase: recipe.phase.model_dump(mode="json")},
-        "data": data(recipe),
+        "params": model.settings(recipe, phase),
+        "data": model.seen(recipe),
         "code": {phase: reached.sha256},
         "packages": packages(reached),
         "machine": machine(recipe.training.threads),
@@ -50,15 +47,6 @@ def origin(recipe: PhaseRecipe, phase: PhaseName) -> dict[str, Any]:
         made["data"] |= {"warm_start_sha256": before.model_sha256}
         made["code"] |= before.code
     return model.made_from(made)
-
-
-def data(recipe: PhaseRecipe) -> dict[str, str]:
-    """SHA-256 of what a training sees: two folds of its split, their statistics, the initial weights.
-
-    Raises:
-        ArtifactError: Some of it is missing. Weights are compared with theirs when they are loaded.
-    """
-    return {**split.training_hashes(recipe.split), "weights_sha256": weights.sha256_of(recipe.weights)}
 
 
 def packages(reached: Code) -> dict[str, str]:

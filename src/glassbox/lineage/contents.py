@@ -1,0 +1,179 @@
+"""What the artifacts behind a model say of each other, beside the MD5 by which DVC knows each.
+
+All functions read the artifacts of the current folder, a `view`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from glassbox import recipes
+from glassbox.artifacts import archive, catalog, code, document, leaks, members, model, shards, split, weights
+from glassbox.artifacts.recipe import phase, read
+from glassbox.artifacts.split import FOLDS
+from glassbox.code.digests import digests
+from glassbox.files import sha256_file
+from glassbox.lineage.link import Checks, Link
+from glassbox.splits import summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from glassbox.artifacts.experiment import Resolved
+    from glassbox.params.experiments import PhaseName
+
+
+class Seen(NamedTuple):
+    """What a model saw, and where it came from."""
+
+    #: `image_id, patient_id, label_*, fold, draws, source_sha256, pixels_sha256, shard, row, member`.
+    images: pd.DataFrame
+    #: The record of the archive.
+    archive: dict[str, Any]
+
+
+def code_links() -> list[Link]:
+    """Whether data/code/ is what the code and uv.lock give."""
+    checks = Checks("code", "run `dvc repro code`")
+    found: dict[str, Any] = {}
+    with checks.refusals():
+        found = digests(Path.cwd())
+        for name, wanted in found.items():
+            held = code.read(name)
+            for module in sorted(held.modules.keys() | wanted.modules.keys()):
+                place = f"{code.path(name)}, {module}"
+                checks.same(place, held.modules.get(module), wanted.modules.get(module))
+            for package in sorted(held.packages.keys() | wanted.packages.keys()):
+                place = f"{code.path(name)}, {package}"
+                checks.same(place, held.packages.get(package), wanted.packages.get(package))
+    modules = {module for one in found.values() for module in one.modules}
+    return checks.links(f"{len(modules)} files, digested again; versions as in uv.lock")
+
+
+def recipe_links(experiment: str) -> list[Link]:
+    """Whether an experiment's recipe is what params.yaml, and a grid's choice, give."""
+    checks = Checks(f"recipe of {experiment}", f"run `dvc repro recipe@{experiment}`")
+    with checks.refusals():
+        for consumer, wanted in recipes.resolve(experiment).items():
+            held = read(experiment, consumer, type(wanted)).model_dump(mode="json")
+            for key, value in wanted.model_dump(mode="json").items():
+                checks.same(f"{consumer}.json, {key}", held[key], value)
+    return checks.links("resolved again from params.yaml")
+
+
+def training_links(experiment: str, phases: Iterable[PhaseName]) -> tuple[list[Link], model.Lineage | None]:
+    """Whether models, histories and their records are of each other, and of recipe, data and code.
+
+    Args:
+        experiment: Its key.
+        phases: Those that lead to the model.
+
+    Returns:
+        The verdicts, and the record of the last phase, or None where it cannot be read.
+    """
+    found: list[Link] = []
+    before: model.Lineage | None = None
+    for name in phases:
+        checks = Checks(f"{name} of {experiment}", f"run `dvc repro {name}@{experiment}`")
+        lineage = None
+        with checks.refusals():
+            lineage = model.read_lineage(experiment, name)
+            model.verified(lineage, name)
+            model.read_history(lineage, name)
+            _compare(checks, lineage, name, before)
+        said = f"model {lineage.model_sha256}, fingerprint {lineage.fingerprint}" if lineage else ""
+        found += checks.links(said)
+        before = lineage
+    return found, before
+
+
+def _compare(checks: Checks, lineage: model.Lineage, name: PhaseName, before: model.Lineage | None) -> None:
+    """Compares a record with what it is said to be made from."""
+    experiment = lineage.experiment
+    recipe, reached = phase(experiment, name), code.read(name)
+    params, data = model.settings(recipe, name), model.seen(recipe)
+    digested: dict[str, str] = {name: reached.sha256}
+    if before is not None:
+        params, data = {**before.params, **params}, data | {"warm_start_sha256": before.model_sha256}
+        digested = before.code | digested
+    place = model.files(experiment, name).lineage
+    checks.same(f"{place}, params", lineage.params, params)
+    checks.same(f"{place}, data", lineage.data, data)
+    checks.same(f"{place}, code", lineage.code, digested)
+    for package, version in reached.packages.items():
+        checks.same(f"{place}, {package}", lineage.packages.get(package), version)
+    made = lineage.model_dump(mode="json", exclude={"fingerprint", "model_sha256", "history_sha256"})
+    checks.same(f"{place}, fingerprint", lineage.fingerprint, model.made_from(made)["fingerprint"])
+
+
+def weight_links(whole: Resolved) -> list[Link]:
+    """Whether the initial weights are those of their record and of the parameters."""
+    key = whole.settings.weights
+    checks = Checks(f"weights {key}", f"run `dvc repro weights@{key}`")
+    sha256 = ""
+    with checks.refusals():
+        sha256 = weights.read(key).sha256
+    return checks.links("random" if sha256 == "none" else f"sha256 {sha256}")
+
+
+def data_links(whole: Resolved, pixels: Mapping[str, str]) -> tuple[list[Link], Seen | None]:
+    """Whether every image that an experiment's folds name is in index, catalog, archive and shards as they say.
+
+    Args:
+        whole: The experiment.
+        pixels: Shard and row, joined by a colon, -> the SHA-256 of what is stored there.
+    """
+    name, dataset, source = whole.settings.split, whole.split.dataset, whole.split.source
+    checks = Checks(f"images of split {name}", f"run `dvc repro split@{name}`")
+    seen, count = None, 0
+    with checks.refusals():
+        folds = pd.concat([split.read(name, fold).assign(fold=fold) for fold in FOLDS], ignore_index=True)
+        index, made_of = shards.read_index(dataset)
+        there, archive_sha256 = members.read(source)
+        record = document.read(archive.record_path(source), f"download@{source}")
+        rows, _ = catalog.read(source, ["image_id", "patient_id", "member"])
+        checks.same("index.parquet, archive_sha256", made_of["archive_sha256"], archive_sha256)
+        checks.same("index.parquet, catalog_sha256", made_of["catalog_sha256"], sha256_file(catalog.path(source)))
+        checks.same("index.parquet, code", made_of["code"], code.read("pixels").sha256)
+        checks.same(f"{archive.record_path(source)}, sha256", record["sha256"], archive_sha256)
+        checks.same(
+            f"{archive.record_path(source)}, members_sha256", record["members_sha256"], members.contents(there)
+        )
+        images = _joined(folds, index.to_pandas(), rows, pd.DataFrame(there))
+        _compare_images(checks, images, pixels)
+        shared = summary.leaks(folds)
+        checks.same(f"{leaks.folder(name)}/leakage.json", leaks.read(name), shared)
+        seen, count = Seen(images, record), len(images)
+    return checks.links(f"{count:,} rows, each in index, catalog, archive and shards"), seen
+
+
+def _joined(folds: pd.DataFrame, index: pd.DataFrame, rows: pd.DataFrame, there: pd.DataFrame) -> pd.DataFrame:
+    """The rows of all folds, each with what index, catalog and archive say of its image, null where nothing."""
+    stored = index[["image_id", "shard", "row", "source_sha256", "pixels_sha256"]]
+    there = there[["name", "sha256"]].rename(columns={"name": "member"})
+    listed = rows.merge(there, on="member", how="left", validate="one_to_one")
+    return folds.merge(stored, on="image_id", how="left", suffixes=("", "_stored"), validate="many_to_one").merge(
+        listed, on="image_id", how="left", suffixes=("", "_listed"), validate="many_to_one"
+    )
+
+
+def _compare_images(checks: Checks, images: pd.DataFrame, pixels: Mapping[str, str]) -> None:
+    """Notes the first image of each kind of difference."""
+    place = images["shard"].str.cat(images["row"].astype("Int64").astype("string"), sep=":")
+    pairs = {
+        "the index": ("source_sha256", images["source_sha256_stored"]),
+        "the index's pixels": ("pixels_sha256", images["pixels_sha256_stored"]),
+        "the archive's members": ("source_sha256", images["sha256"]),
+        "the shards": ("pixels_sha256", place.map(pixels)),
+        "the catalog": ("patient_id", images["patient_id_listed"]),
+    }
+    for where, (column, other) in pairs.items():
+        differs = images[column].to_numpy() != other.to_numpy()
+        if differs.any():
+            at = int(differs.argmax())
+            row = images.iloc[at]
+            what = f"{row['image_id']} ({row['fold']}), {column} by {where}"
+            checks.same(f"{int(differs.sum()):,} images, the first {what}", other.iloc[at], row[column])

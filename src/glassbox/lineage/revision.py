@@ -1,0 +1,155 @@
+"""A state of the project in which models were recorded: a commit, or the workspace as it stands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from scmrepo.exceptions import SCMError
+
+from glassbox.lineage.lock import FOLDER, NAME, LineageError, Lock, Tracked, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dvc.stage import PipelineStage
+
+
+class Revision:
+    """A commit of a project, or its workspace. Paths are from the project's root, with slashes.
+
+    Args:
+        root: The project's folder.
+        commit: Its full name, or None for the workspace.
+
+    Raises:
+        LineageError: The folder holds no DVC project, or the revision has no dvc.lock.
+    """
+
+    def __init__(self, root: Path, commit: str | None) -> None:
+        self.commit = commit
+        try:
+            self.repo = Repo(str(root), rev=commit)
+        except (DvcException, SCMError) as error:
+            raise LineageError(
+                f"{self.name} of {root} is no DVC project: {error}",
+                "a project with its dvc.lock",
+                "run this in the project's root",
+            ) from None
+        self._root = self.repo.root_dir
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return f"commit {self.commit[:10]}" if self.commit else "the workspace"
+
+    @cached_property
+    def lock(self) -> Lock:
+        """Its dvc.lock."""
+        return parse(self.content(NAME), self.name)
+
+    @cached_property
+    def params(self) -> Any:
+        """What its params.yaml says."""
+        try:
+            return yaml.load(self.content("params.yaml"), yaml.CSafeLoader)
+        except yaml.YAMLError as error:
+            said = " ".join(str(error).split())
+            raise LineageError(
+                f"params.yaml of {self.name} is no YAML: {said}",
+                "a YAML mapping",
+                "run `git checkout params.yaml`",
+            ) from None
+
+    @cached_property
+    def stages(self) -> dict[str, PipelineStage]:
+        """Its dvc.yaml as DVC resolves it: every stage by name."""
+        try:
+            return {stage.name: stage for stage in self.repo.index.stages}
+        except DvcException as error:
+            said = " ".join(str(error).split())
+            raise LineageError(
+                f"dvc.yaml of {self.name} cannot be resolved: {said}",
+                "stages that fit params.yaml",
+                "run `git checkout dvc.yaml params.yaml`",
+            ) from None
+
+    def content(self, path: str) -> bytes:
+        """The bytes of a file that git tracks, or, in the workspace, of any file."""
+        try:
+            content: bytes = self.repo.fs.cat_file(self._at(path))
+        except (OSError, SCMError) as error:
+            missing = isinstance(error, FileNotFoundError)
+            what = "is not there" if missing else f"cannot be read: {error}"
+            raise LineageError(f"{path} of {self.name} {what}", "the file", f"run `git checkout {path}`") from None
+        return content
+
+    def files(self, path: str) -> dict[str, bytes]:
+        """The content of a file, or of all files in a folder that DVC does not ignore, by path."""
+        fs, root = self.repo.fs, self._root
+        if not fs.isdir(self._at(path)):
+            return {path: self.content(path)}
+        found = self.repo.dvcignore.find(fs, self._at(path))
+        return {fs.relpath(file, root).replace(os.sep, "/"): fs.cat_file(file) for file in sorted(found)}
+
+    def tracked(self, path: str) -> Tracked:
+        """A file or folder, as DVC would write it down now."""
+        files = self.files(path)
+        size = sum(map(len, files.values()))
+        sums = {name: hashlib.md5(content, usedforsecurity=False).hexdigest() for name, content in files.items()}
+        if path in sums:
+            return Tracked(path=path, hash="md5", md5=sums[path], size=size)
+        inside = {name.removeprefix(f"{path}/"): md5 for name, md5 in sums.items()}
+        return Tracked(path=path, hash="md5", md5=folder_md5(inside), size=size, nfiles=len(inside))
+
+    def _at(self, path: str) -> str:
+        return str(self.repo.fs.join(self._root, path))
+
+
+def folder_md5(files: Mapping[str, str]) -> str:
+    """DVC's MD5 of a folder: of the JSON list of its files, as `dvc_data` writes it.
+
+    Args:
+        files: Path from the folder, with slashes -> MD5.
+    """
+    listed = [{"md5": md5, "relpath": name} for name, md5 in sorted(files.items())]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + FOLDER
+
+
+def git(root: Path, *words: str) -> str:
+    """What git prints in a project.
+
+    Raises:
+        LineageError: It fails.
+    """
+    try:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", "") or str(error)
+        raise LineageError(
+            f"git {words[0]} fails: {' '.join(said.split())}",
+            "a repository of git",
+            "run this in the project's root",
+        ) from None
+
+
+def commits(root: Path, md5: str) -> list[str]:
+    """The commits whose dvc.lock holds an MD5, HEAD first and then the newest; experiments of DVC's included."""
+    changed = git(root, "log", "--all", "--format=%H", f"-S{md5}", "--", NAME).split()
+    every = dict.fromkeys([*git(root, "rev-parse", "--verify", "-q", "HEAD").split(), *changed])
+    return [commit for commit in every if md5 in _lock_of(root, commit)]
+
+
+def _lock_of(root: Path, commit: str) -> str:
+    try:
+        return git(root, "show", f"{commit}:./{NAME}")
+    except LineageError:  # a commit before the first build
+        return ""
