@@ -5,7 +5,7 @@
 The cells train a ResNet50, which is what the published grid trains, on the demo's generated films of 64 px and
 from random weights. Both clusters stay through all rounds: their start and the import of TensorFlow are not
 counted, what the stage does between cells is. Leave the machine alone meanwhile: beside other work, two workers on
-2 cores cannot be twice as fast. It takes about 6 minutes, with `--quick` 3.
+2 cores cannot be twice as fast. It takes about 8 minutes, with `--quick` 3.
 
 Prints a table of seconds of the clock, medians of the rounds in turn, and last one line of JSON. `two_workers` is
 how many times as fast two workers are. `--quick` has fewer rounds.
