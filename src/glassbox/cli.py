@@ -62,6 +62,30 @@ def track() -> None:
 
 
 @main.command()
+@click.argument("model")
+@click.option("--without-archive", is_flag=True, help="Pass without the archive, which is not pushed to remotes.")
+@click.option(
+    "--images", type=click.Path(dir_okay=False), help="Write one row per image and fold: CSV or Parquet."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+def audit(model: str, *, without_archive: bool, images: str | None, as_json: bool) -> None:
+    """Verify everything that made MODEL: a file, PATH@REVISION, an MLflow run's id or models:/NAME@ALIAS."""
+    from pathlib import Path
+
+    from glassbox.lineage import audit as lineage
+    from glassbox.lineage import tell
+
+    done = lineage.audit(model, Path.cwd(), without_archive=without_archive)
+    if images and done.record:
+        tell.write_images(done.record, Path(images))
+    for line in [tell.as_json(done)] if as_json else tell.lines(done):
+        click.echo(line)
+    if not done.passed:
+        click.echo(f"glassbox audit: {done.subject.stage}: {tell.verdict(done)}", err=True)
+        sys.exit(1)
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 def doctor(*, as_json: bool) -> None:
     """Say what stands in the way of `dvc repro`: credentials, disk, cores, accelerators, link type, versions."""

@@ -10,6 +10,7 @@ from glassbox.artifacts import archive, model
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import resolved
 from glassbox.lineage import contents, runs, stages
+from glassbox.lineage.account import record
 from glassbox.lineage.link import Link, Verdict, verified
 from glassbox.lineage.lock import NAME
 from glassbox.lineage.outputs import Output, generate, outputs
@@ -20,11 +21,10 @@ from glassbox.params.experiments import PHASES
 from glassbox.paths import PARAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from glassbox.artifacts.experiment import Resolved
     from glassbox.artifacts.model import Lineage
-    from glassbox.lineage.contents import Seen
+    from glassbox.lineage.record import Record
     from glassbox.lineage.revision import Revision
 
 
@@ -33,15 +33,12 @@ _NAMED = 5
 
 
 class Audit(NamedTuple):
-    """What came of it. What could not be read, for want of a copy or since it is damaged, is None."""
+    """What came of it."""
 
     subject: Subject
     links: list[Link]
-    #: Outputs of every stage behind the model, those that it rests on first.
-    outputs: list[Output]
-    experiment: Resolved | None
-    lineage: Lineage | None
-    seen: Seen | None
+    #: What made the model; None where some of it is missing or damaged.
+    record: Record | None
 
     @property
     def passed(self) -> bool:
@@ -68,52 +65,78 @@ def audit(said: str, root: Path, *, without_archive: bool = False) -> Audit:
     """
     subject = find(said, root)
     revision = subject.revision
-    chain = revision.lock.chain(subject.stage)
+    chain = _chain(subject)
+    committed = _committed(revision, chain, root)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve()
         made = outputs(revision, chain, folder / "git")
         for output in made:
             generate(output, revision.params, folder / "generated")
-        found = [_excused(output) if without_archive else output.link for output in made]
+        found = [_link(output, without_archive=without_archive) for output in made]
         found += stages.links(revision, chain, made)
         with view(folder / "view", revision, made):
-            whole, lineage, seen, inside = _inside(subject, made)
+            inside, lineage, known = _inside(subject, committed, made)
         found += inside
         if lineage is not None and subject.phase == "fine_tune":
             files = model.Files(*(folder / "view" / path for path in model.files(subject.experiment)))
             found += runs.links(lineage, files)
-    if revision.commit is None:
-        found.append(_committed(revision, chain, root))
-    return Audit(subject, found, made, whole, lineage, seen)
+    return Audit(subject, [*found, committed], known)
 
 
-def _excused(output: Output) -> Link:
-    """The link of an output, which is not needed where it is an archive that is not at hand."""
+def _link(output: Output, *, without_archive: bool) -> Link:
+    """The verdict on an output. What measured the model did not make it, and an archive may be excused."""
     link = output.link
-    is_archive = output.tracked.path.startswith(f"{archive.path('x').parent.as_posix()}/")
-    return link._replace(needed=False) if link.verdict == Verdict.MISSING and is_archive else link
+    is_archive = output.tracked.path == archive.path(Path(output.tracked.path).stem).as_posix()
+    is_measured = output.stage.startswith(("predict@", "evaluate@"))
+    if link.verdict == Verdict.MISSING and ((is_archive and without_archive) or is_measured):
+        return link._replace(needed=False)
+    return link
 
 
 def _inside(
-    subject: Subject, made: Iterable[Output]
-) -> tuple[Resolved | None, Lineage | None, Seen | None, list[Link]]:
-    """What the artifacts in the current folder say of each other."""
+    subject: Subject, committed: Link, made: Sequence[Output]
+) -> tuple[list[Link], Lineage | None, Record | None]:
+    """What the artifacts in the current folder say of each other, the model's own record, and that of all."""
     key, phases = subject.experiment, PHASES[: PHASES.index(subject.phase) + 1]
     found = contents.code_links() + contents.recipe_links(key)
     training, lineage = contents.training_links(key, phases)
     found += training
-    pixels = {key: sha256 for output in made for key, sha256 in output.pixels.items()}
     try:
         whole = resolved(key)
     except ArtifactError:  # which the recipe's link says
-        return None, lineage, None, found
-    found += contents.weight_links(whole)
+        return found, lineage, None
+    pixels = {place: sha256 for output in made for place, sha256 in output.pixels.items()}
     data, seen = contents.data_links(whole, pixels)
-    return whole, lineage, seen, [*found, *data]
+    found += [*contents.weight_links(whole), *data]
+    if lineage is None or seen is None:
+        return found, lineage, None
+    if any(output.stage == f"evaluate@{key}" for output in made):
+        found += contents.score_links(key, lineage.model_sha256)
+    try:
+        commit = committed.found if committed.verdict == Verdict.VERIFIED else None
+        return found, lineage, record(subject, commit, made, lineage, seen)
+    except (ArtifactError, FileNotFoundError):  # which a link says
+        return found, lineage, None
+
+
+def _chain(subject: Subject) -> list[str]:
+    """The stages behind a model, those that it rests on first, and those that measured it."""
+    lock, key = subject.revision.lock, subject.experiment
+    chain = lock.chain(subject.stage)
+    measured = [f"predict@{key}", f"evaluate@{key}"]
+    if subject.phase == "fine_tune" and lock.stages.keys() >= set(measured):
+        made = {out.path: out.md5 for out in lock.stages[subject.stage].outs}
+        seen = {one.path: one.md5 for stage in measured for one in lock.stages[stage].deps}
+        # Else another model was measured, before this one was trained.
+        if all(made.get(path, md5) == md5 for path, md5 in seen.items()):
+            chain = list(dict.fromkeys([*chain, *lock.chain(measured[-1])]))
+    return chain
 
 
 def _committed(revision: Revision, chain: Iterable[str], root: Path) -> Link:
-    """Whether a commit holds all that the workspace says of a model."""
+    """The commit that holds all that a revision says of a model, if one does."""
+    if revision.commit is not None:
+        return verified("commit", revision.commit)
     kept = {
         out.def_path
         for stage in chain

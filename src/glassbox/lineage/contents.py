@@ -11,12 +11,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from glassbox import recipes
-from glassbox.artifacts import archive, catalog, code, document, leaks, members, model, shards, split, weights
+from glassbox.artifacts import (
+    archive,
+    catalog,
+    code,
+    document,
+    evaluation,
+    leaks,
+    members,
+    model,
+    predictions,
+    shards,
+    split,
+    weights,
+)
 from glassbox.artifacts.recipe import phase, read
 from glassbox.artifacts.split import FOLDS
 from glassbox.code.digests import digests
 from glassbox.files import sha256_file
 from glassbox.lineage.link import Checks, Link
+from glassbox.params.experiments import VARIANTS
 from glassbox.splits import summary
 
 if TYPE_CHECKING:
@@ -177,3 +191,13 @@ def _compare_images(checks: Checks, images: pd.DataFrame, pixels: Mapping[str, s
             row = images.iloc[at]
             what = f"{row['image_id']} ({row['fold']}), {column} by {where}"
             checks.same(f"{int(differs.sum()):,} images, the first {what}", other.iloc[at], row[column])
+
+
+def score_links(experiment: str, model_sha256: str) -> list[Link]:
+    """Whether what was measured, and the predictions that it was measured of, are of a model."""
+    checks = Checks(f"scores of {experiment}", f"run `dvc repro evaluate@{experiment}`")
+    with checks.refusals():
+        checks.same("model", evaluation.verified(experiment).model_sha256, model_sha256)
+        for variant in VARIANTS:
+            predictions.read(experiment, variant, model_sha256)
+    return checks.links("of this model, and of its predictions")

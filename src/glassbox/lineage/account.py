@@ -1,0 +1,106 @@
+"""The account of a model: what made it, counted, from the artifacts that an audit verified."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from glassbox.artifacts import code, evaluation, leaks, model, shards
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.artifacts.experiment import flat, resolved
+from glassbox.artifacts.split import FOLDS, LABEL, labels
+from glassbox.files import sha256_file
+from glassbox.lineage.record import COLUMNS, Archive, File, Fold, Output, Record, Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import pandas as pd
+
+    from glassbox.artifacts.model import Lineage
+    from glassbox.lineage import outputs
+    from glassbox.lineage.contents import Seen
+    from glassbox.lineage.lock import Tracked
+    from glassbox.lineage.subject import Subject
+
+#: What an archive's record and a `Record` have in common.
+_PROVENANCE = ("kind", "ref", "version", "licence", "bytes", "sha256", "members", "members_sha256")
+
+
+def record(
+    subject: Subject, commit: str | None, made: Iterable[outputs.Output], lineage: Lineage, seen: Seen
+) -> Record:
+    """Everything that is known of a model, from the artifacts of the current folder, a `view`.
+
+    Args:
+        subject: The model.
+        commit: Which holds its dvc.lock, if one does.
+        made: The outputs of all stages behind it.
+        lineage: Its own record.
+        seen: The images that it saw.
+
+    Raises:
+        ArtifactError: Some of it is missing or damaged, which a link says.
+    """
+    key = subject.experiment
+    whole = resolved(key)
+    tracked = {output.tracked.path: output.tracked for output in made}
+    files = {
+        name: _file(path, tracked[path.as_posix()])
+        for name, path in model.files(key, subject.phase)._asdict().items()
+    }
+    provenance = {name: seen.archive[name] for name in _PROVENANCE if name in seen.archive}
+    return Record(
+        experiment=key,
+        title=whole.settings.title,
+        revision=commit,
+        fingerprint=lineage.fingerprint,
+        model=files["model"],
+        history=files["history"],
+        lineage=files["lineage"],
+        params=flat(lineage.params),
+        recipe=whole.model_dump(mode="json"),
+        data=lineage.data,
+        code={stage: code.read(stage).modules for stage in sorted(lineage.code)},
+        packages=lineage.packages,
+        machine=lineage.machine,
+        archives=[Archive(source=whole.split.source, **provenance)],
+        weights=Weights(
+            name=whole.settings.weights, kind=whole.weights.kind, sha256=lineage.data["weights_sha256"]
+        ),
+        outputs=[
+            Output(stage=one.stage, path=at.path, md5=at.md5, bytes=at.size, files=at.nfiles)
+            for one in made
+            for at in [one.tracked]
+        ],
+        folds=[_fold(name, seen.images[seen.images["fold"] == name]) for name in FOLDS],
+        leaks=leaks.read(whole.settings.split),
+        rejected=len(shards.read_rejected(whole.split.dataset)),
+        withdrawn=0,
+        scores=_scores(key, lineage.model_sha256),
+        images=seen.images[list(COLUMNS)].reset_index(drop=True),
+    )
+
+
+def _file(path: Path, tracked: Tracked) -> File:
+    return File(path=path.as_posix(), bytes=tracked.size, md5=tracked.md5, sha256=sha256_file(path))
+
+
+def _fold(name: str, rows: pd.DataFrame) -> Fold:
+    return Fold(
+        fold=name,
+        patients=rows["patient_id"].nunique(),
+        images=len(rows),
+        draws=int(rows["draws"].sum()),
+        classes={column.removeprefix(LABEL): int(rows[column].sum()) for column in labels(rows)},
+    )
+
+
+def _scores(experiment: str, model_sha256: str) -> dict[str, Any]:
+    """What was measured of a model; nothing where nothing was, or of another one."""
+    try:
+        if evaluation.verified(experiment).model_sha256 != model_sha256:
+            return {}
+        return {name: scores.model_dump() for name, scores in evaluation.read_scores(experiment).items()}
+    except ArtifactError:
+        return {}
