@@ -64,18 +64,17 @@ def track() -> None:
 @main.command()
 @click.argument("model")
 @click.option("--without-archive", is_flag=True, help="Pass without the archive, which is not pushed to remotes.")
-@click.option(
-    "--images", type=click.Path(dir_okay=False), help="Write one row per image and fold: CSV or Parquet."
-)
+@click.option("--pixels", default=0, type=click.IntRange(0), help="So many stored images are made again.")
+@click.option("--images", type=click.Path(dir_okay=False), help="Write a row per image and fold: CSV or Parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-def audit(model: str, *, without_archive: bool, images: str | None, as_json: bool) -> None:
+def audit(model: str, *, without_archive: bool, pixels: int, images: str | None, as_json: bool) -> None:
     """Verify everything that made MODEL: a file, PATH@REVISION, an MLflow run's id or models:/NAME@ALIAS."""
     from pathlib import Path
 
     from glassbox.lineage import audit as lineage
     from glassbox.lineage import tell
 
-    done = lineage.audit(model, Path.cwd(), without_archive=without_archive)
+    done = lineage.audit(model, Path.cwd(), without_archive=without_archive, again=pixels)
     if images and done.record:
         tell.write_images(done.record, Path(images))
     for line in [tell.as_json(done)] if as_json else tell.lines(done):
