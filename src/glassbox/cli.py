@@ -62,6 +62,16 @@ def track() -> None:
 
 
 @main.command()
+@click.argument("experiment")
+@click.argument("alias")
+def promote(experiment: str, alias: str) -> None:
+    """Register the model of EXPERIMENT in MLflow under ALIAS, with its hashes."""
+    from glassbox.tracking import registry
+
+    click.echo(registry.promote(experiment, alias))
+
+
+@main.command()
 @click.argument("model")
 @click.option("--without-archive", is_flag=True, help="Pass without the archive, which is not pushed to remotes.")
 @click.option("--pixels", default=0, type=click.IntRange(0), help="So many stored images are made again.")

@@ -158,17 +158,23 @@ def complete(experiment: str, *, evaluated: bool, restored: bool = True) -> tupl
     return run_id, f"{done} run {run_id}" if any(changed) else "complete already"
 
 
+def restore(experiment: str) -> tuple[str, str]:
+    """`complete`, evaluated where what was measured is on disk and of this model; what was done says where not."""
+    note = _not_evaluated(experiment)
+    run_id, done = complete(experiment, evaluated=not note)
+    return run_id, f"{done}{note}"
+
+
 def mirror(experiment: str) -> str:
     """Makes the store say what is on disk of an experiment, and says in a line what that took.
 
     A second call changes nothing.
     """
-    note = _not_evaluated(experiment)
     try:
-        _, done = complete(experiment, evaluated=not note)
+        _, done = restore(experiment)
     except ArtifactError as error:
         return f"{experiment}: no whole model on disk: {error.found} (dvc pull or dvc repro)"
-    return f"{experiment}: {done}{note}"
+    return f"{experiment}: {done}"
 
 
 def _not_evaluated(experiment: str) -> str:
