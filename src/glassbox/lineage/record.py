@@ -1,0 +1,142 @@
+"""The record of a model: everything that an audit found out and verified, from which every document is written."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import pandas as pd
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+
+from glassbox.artifacts.leaks import Leak
+from glassbox.params.base import Frozen, Key, Sha256
+
+#: What a record has instead of a SHA-256 where random initial weights are meant.
+RANDOM = "none"
+#: Columns of `Record.images`, as text but for `draws` and `row`.
+COLUMNS = ("image_id", "patient_id", "fold", "draws", "source_sha256", "pixels_sha256", "shard", "row")
+
+
+class File(Frozen):
+    """A file and its digests, in hexadecimal."""
+
+    #: From the root of the project, with slashes.
+    path: str
+    bytes: NonNegativeInt
+    #: DVC's name for it.
+    md5: str
+    sha256: Sha256
+
+
+class Archive(Frozen):
+    """The zip of a source, as `metrics/sources/<source>.json` has it."""
+
+    source: Key
+    #: `kaggle`, `archive` or `phantom`.
+    kind: str
+    #: Of Kaggle: the dataset, its version and its licence.
+    ref: str | None = None
+    version: PositiveInt | None = None
+    licence: str | None = None
+    bytes: NonNegativeInt
+    sha256: Sha256
+    #: How many files it holds, and one digest of their names and contents.
+    members: NonNegativeInt
+    members_sha256: Sha256
+
+
+class Weights(Frozen):
+    """Initial weights."""
+
+    name: Key
+    #: `imagenet`, `file`, `pretraining` or `none`.
+    kind: str
+    #: Of their file; `none` where random ones are meant.
+    sha256: str
+
+
+class Output(Frozen):
+    """A file or folder that a stage made, by dvc.lock."""
+
+    #: As `dvc repro` takes it.
+    stage: str
+    path: str
+    #: Of a folder it ends in `.dir` and is that of DVC's list of its files.
+    md5: str
+    bytes: NonNegativeInt
+    #: In a folder; None of a single file.
+    files: NonNegativeInt | None = None
+
+
+class Fold(Frozen):
+    """A fold, counted."""
+
+    fold: str
+    patients: NonNegativeInt
+    images: NonNegativeInt
+    #: How many images an epoch shows, each as often as it is drawn.
+    draws: NonNegativeInt
+    #: Class -> images.
+    classes: dict[str, NonNegativeInt]
+
+
+class Record(Frozen):
+    """What made a model, and what it was measured to do.
+
+    Raises:
+        ValueError: `images` has other columns than `COLUMNS`, no row, or other counts than `folds`.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    experiment: Key
+    title: str
+    #: The commit whose dvc.lock holds the model, in hexadecimal; None where there is none yet.
+    revision: str | None
+    #: Of everything the model was made from, as its lineage.json has it.
+    fingerprint: Sha256
+    model: File
+    history: File
+    lineage: File
+    #: By their names in params.yaml, as `artifacts.experiment.flat` gives them.
+    params: dict[str, str]
+    #: The resolved experiment (`artifacts.experiment.Resolved`), as JSON.
+    recipe: dict[str, Any]
+    #: SHA-256 of the folds that were seen, of their statistics, of initial weights and model: `train_sha256`, ...
+    data: dict[str, str]
+    #: Stage -> path of a module -> the digest of what it does.
+    code: dict[str, dict[str, str]]
+    #: Name of a distribution -> the version that was installed.
+    packages: dict[str, str]
+    #: The kind of machine.
+    machine: dict[str, str | int | bool]
+    archives: list[Archive]
+    weights: Weights
+    #: Every artifact in the chain.
+    outputs: list[Output]
+    folds: list[Fold]
+    #: Every pair of folds and kind, those that share nothing included.
+    leaks: list[Leak]
+    #: Images of the dataset that could not be read.
+    rejected: NonNegativeInt
+    #: Images that were left out because they, or their patient, are withdrawn.
+    withdrawn: NonNegativeInt
+    #: `metrics/<experiment>/scores.json`; empty where nothing was measured.
+    scores: dict[str, Any]
+    #: One row an image and fold, as `COLUMNS`; no part of the record's JSON.
+    images: pd.DataFrame = Field(exclude=True, repr=False)
+    #: uv.lock at that revision.
+    uv_lock: File | None = None
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        if tuple(self.images.columns) != COLUMNS or self.images.empty:
+            found = f"{len(self.images)} rows of {', '.join(self.images.columns)}"
+            raise ValueError(f"images: {found}, where some rows of {', '.join(COLUMNS)} are expected")
+        counted = {
+            str(fold): (rows["patient_id"].nunique(), len(rows), int(rows["draws"].sum()))
+            for fold, rows in self.images.groupby("fold")
+        }
+        stated = {fold.fold: (fold.patients, fold.images, fold.draws) for fold in self.folds if fold.images}
+        if counted != stated:
+            raise ValueError(f"images: patients, images and draws are {counted}, and of the folds {stated}")
+        return self
