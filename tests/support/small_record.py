@@ -115,7 +115,8 @@ def record(patients=20, **changes):
         changes: Other values of its fields.
     """
     rows, resolved = images(patients), recipe().model_dump(mode="json")
-    models = f"models/{KEY}"
+    sizes = {"model.keras": 123_457, "history.csv": 401, "lineage.json": 2_003}
+    made = [file(f"models/{KEY}/{name}", size) for name, size in sizes.items()]
     seen = ("train", "validation", "statistics", "weights", "warm_start")
     outputs = [
         Output(stage="download@films", path="data/archives/films.zip", md5=md5("zip"), bytes=70_001),
@@ -124,10 +125,7 @@ def record(patients=20, **changes):
             stage="resize@films_32", path="data/shards/films_32", md5=f"{md5('shards')}.dir", bytes=60_013, files=4
         ),
         Output(stage="split@squares", path="data/splits/squares", md5=f"{md5('split')}.dir", bytes=7_001, files=4),
-        *(
-            Output(stage=f"fine_tune@{KEY}", path=f"{models}/{name}", md5=md5(f"{models}/{name}"), bytes=1000)
-            for name in ("model.keras", "history.csv", "lineage.json")
-        ),
+        *(Output(stage=f"fine_tune@{KEY}", path=of.path, md5=of.md5, bytes=of.bytes) for of in made),
         Output(
             stage=f"predict@{KEY}",
             path=f"predictions/{KEY}",
@@ -141,9 +139,7 @@ def record(patients=20, **changes):
         "title": "A compact network",
         "revision": md5("commit") + "01234567",
         "fingerprint": sha256("fingerprint"),
-        "model": file(f"{models}/model.keras", 123_457),
-        "history": file(f"{models}/history.csv", 401),
-        "lineage": file(f"{models}/lineage.json", 2_003),
+        **dict(zip(("model", "history", "lineage"), made, strict=True)),
         "params": flat({"split": "squares", "training": resolved["settings"]["training"]}),
         "recipe": resolved,
         "data": {f"{name}_sha256": sha256(name) for name in seen},

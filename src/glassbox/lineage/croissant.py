@@ -60,7 +60,7 @@ CONTEXT = {
     "transform": "cr:transform",
 }
 _TEXT, _INTEGER, _PARQUET = "sc:Text", "sc:Integer", "application/vnd.apache.parquet"
-_FOLDS, _INDEX, _SHARDS = "tables of the folds", "index of the shards", "shards"
+_FOLDS, _INDEX, _SHARDS = "fold-tables", "shard-index", "shards"
 #: Columns of a fold's table and of the shards' index: data type and meaning.
 _OF_FOLD = {
     "image_id": (_TEXT, "Name of the image."),
@@ -164,14 +164,13 @@ def _labels(record: Record) -> dict[str, tuple[str, str]]:
 def _table(name: str, source: str, columns: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     """A record set read from the columns of files."""
     fields = [
-        {**_field(name, column, kind, meaning), "source": _column(source, column)}
-        for column, (kind, meaning) in columns.items()
+        {
+            **_field(f"{name}/{place}", column, kind, meaning),
+            "source": {"fileSet": {"@id": source}, "extract": {"column": column}},
+        }
+        for place, (column, (kind, meaning)) in enumerate(columns.items())
     ]
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "field": fields}
-
-
-def _column(source: str, column: str) -> dict[str, Any]:
-    return {"fileSet": {"@id": source}, "extract": {"column": column}}
 
 
 def _counts(record: Record) -> list[dict[str, Any]]:
@@ -197,12 +196,14 @@ def _inline(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "@id": name,
         "name": name,
         "field": [
-            _field(name, key, _INTEGER if isinstance(value, int) else _TEXT) for key, value in rows[0].items()
+            _field(f"{name}/{key}", key, _INTEGER if isinstance(value, int) else _TEXT)
+            for key, value in rows[0].items()
         ],
         "data": [{f"{name}/{key}": value for key, value in row.items()} for row in rows],
     }
 
 
-def _field(records: str, name: str, kind: str, meaning: str = "") -> dict[str, Any]:
+def _field(identifier: str, name: str, kind: str, meaning: str = "") -> dict[str, Any]:
+    """A field; its identifier may hold no blanks, which names of columns may."""
     told = {"description": meaning} if meaning else {}
-    return {"@type": "cr:Field", "@id": f"{records}/{name}", "name": name, **told, "dataType": kind}
+    return {"@type": "cr:Field", "@id": identifier, "name": name, **told, "dataType": kind}

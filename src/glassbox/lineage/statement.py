@@ -41,12 +41,13 @@ def statement(record: Record, documents: Mapping[str, str], root: str) -> dict[s
         root: Of the tree over the patients, in hexadecimal.
     """
     files = {MODEL: record.model, HISTORY: record.history, LINEAGE: record.lineage}
+    stages = {output.path: output.stage for output in record.outputs}
     made = {file.path for file in files.values()}
     others = [output for output in record.outputs if output.path not in made]
     return {
         "_type": STATEMENT_TYPE,
         "subject": [
-            *(_file(name, file) for name, file in files.items()),
+            *(_file(name, file, stages.get(file.path)) for name, file in files.items()),
             {"name": ROOT, "digest": {ROOT_ALGORITHM: root}},
             *({"name": name, "digest": {"sha256": digest}} for name, digest in documents.items()),
         ],
@@ -109,11 +110,12 @@ def _seen(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def _file(name: str, file: File) -> dict[str, Any]:
+def _file(name: str, file: File, stage: str | None = None) -> dict[str, Any]:
+    made = {"stage": stage} if stage else {}
     return {
         "name": name,
         "digest": {"md5": file.md5, "sha256": file.sha256},
-        "annotations": {"path": file.path, "bytes": file.bytes},
+        "annotations": {"path": file.path, "bytes": file.bytes, **made},
     }
 
 
