@@ -18,6 +18,7 @@ import base64
 import hashlib
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -354,13 +355,13 @@ def run(folder: Path, key_file: Path | None, model: Path | None, proofs: Sequenc
         say("", "Nothing else can be checked without what was signed.")
         return report.failures
     for name in DOCUMENTS:
-        report.check(name, lambda at=folder / name: _same_bytes(at, named), "is the file that was signed")
+        report.check(name, partial(_same_bytes, folder / name, named[name]), "is the file that was signed")
     for name in FACTS:
-        report.check(name, lambda at=folder / name: _agrees(at, facts), "says the same as the statement of {}")
+        report.check(name, partial(_agrees, folder / name, facts), "says the same as the statement of {}")
     if model:
-        report.check(model, lambda: _same_bytes(model, named, MODEL), "is the model that was signed")
+        report.check(model, partial(_same_bytes, model, named[MODEL]), "is the model that was signed")
     for proof in proofs:
-        report.check(proof, lambda at=proof: checked_proof(_content(at), facts["root"], facts["patients"]))
+        report.check(proof, partial(_proven, proof, facts))
     return report.failures
 
 
@@ -404,9 +405,9 @@ def _subjects(statement: dict[str, Any]) -> dict[str, str]:
     return {name: str(digest["sha256"]) for name, digest in digests.items() if name != ROOT}
 
 
-def _same_bytes(path: Path, named: Mapping[str, str], name: str = "") -> None:
-    """Refuses a file, however large, that is not the one the statement names so; `name` where it has another."""
-    found, wanted = hashlib.sha256(), named[name or path.name]
+def _same_bytes(path: Path, wanted: str) -> None:
+    """Refuses a file, however large, that has another SHA-256 than the statement says."""
+    found = hashlib.sha256()
     with _plain(path).open("rb") as stream:
         while block := stream.read(1 << 20):
             found.update(block)
@@ -421,6 +422,10 @@ def _agrees(path: Path, facts: Mapping[str, Any]) -> str:
         if value != facts[what]:
             raise RefusedError(f"says {what}: {str(value)[:200]}, and the statement {str(facts[what])[:200]}")
     return ", ".join(found)
+
+
+def _proven(path: Path, facts: Mapping[str, Any]) -> str:
+    return checked_proof(_content(path), facts["root"], facts["patients"])
 
 
 def _content(path: Path) -> bytes:
