@@ -23,7 +23,7 @@ def disclosed(exported, tmp_path, *patient_ids):
 
 def test_a_patient_has_one_leaf_with_all_images_in_order():
     rows = small_record.images()
-    of = {leaf["patient_id"]: leaf["images"] for leaf in leaves(rows.sample(frac=1, random_state=1))}
+    of = {leaf["patient_id"]: leaf["images"] for leaf in leaves(rows.iloc[::-1])}
     assert of.keys() == set(rows["patient_id"])
     expected = rows[rows["patient_id"] == "00003"].drop(columns="patient_id").to_dict("records")
     assert of["00003"] == expected
@@ -61,6 +61,21 @@ def test_a_proof_fails_after_any_one_byte_changed(exported, tmp_path, capsys):
         assert exported.check(path) == 1, place
         (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")]
         assert path.name in line
+
+
+@pytest.mark.parametrize("change", ["blanks", "base64 with stray bits"])
+def test_a_proof_has_one_form(exported, tmp_path, change):
+    (path,) = disclosed(exported, tmp_path, "00003")
+    told = json.loads(path.read_bytes())
+    if change == "blanks":
+        path.write_text(json.dumps(told, sort_keys=True))
+    else:
+        # The last letter before the padding carries two bits that no byte takes.
+        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        salt = told["salt"]
+        stray = letters[letters.index(salt[-2]) + 1]
+        path.write_bytes(verify.canonical(told | {"salt": f"{salt[:-2]}{stray}="}))
+    assert exported.check(path) == 1
 
 
 @pytest.mark.parametrize(
