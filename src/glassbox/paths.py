@@ -10,5 +10,3 @@ METRICS = Path("metrics")
 REPORTS = Path("reports")
 #: Unfinished business of stages, ignored by git and DVC.
 WORK = Path("work")
-#: What opens the patients' leaves in the parcels that were exported, ignored by git and DVC.
-SECRETS = Path("secrets")

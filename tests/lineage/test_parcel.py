@@ -13,6 +13,7 @@ from glassbox.lineage import parcel as parcels
 from glassbox.lineage import patients, verify
 from glassbox.lineage.keys import PASSWORD, KeyFileError
 from glassbox.lineage.parcel import ParcelError, export
+from glassbox.lineage.vault import SECRETS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,8 +64,6 @@ def test_salts_are_for_their_owner_alone_and_ignored_by_git(tmp_path, signing_ke
         os.umask(before)
     assert stat.S_IMODE(place.stat().st_mode) == 0o600
     assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
-    from glassbox.paths import SECRETS
-
     assert f"/{SECRETS}/" in (ROOT / ".gitignore").read_text().splitlines()
 
 

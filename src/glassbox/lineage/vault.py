@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glassbox.errors import GlassboxError
@@ -18,7 +19,9 @@ from glassbox.lineage.verify import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
+
+#: Where the vault of a project lies. (Every stage reads `glassbox.paths`: there it would retrain all models.)
+SECRETS = Path("secrets")
 
 
 class VaultError(GlassboxError):
