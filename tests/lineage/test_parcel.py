@@ -152,6 +152,15 @@ def test_a_parcel_that_cannot_be_written_leaves_nothing(tmp_path, signing_key, m
     assert nothing_written(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["target", "salts"])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path, signing_key, place):
+    (tmp_path / "file").write_text("mine")
+    places = {"target": tmp_path / "parcel", "salts": tmp_path / "secrets"} | {place: tmp_path / "file" / "folder"}
+    with pytest.raises(ParcelError, match="cannot be written"):
+        export(small_record.record(), places["target"], signing_key, places["salts"])
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "file"]
+
+
 def test_a_parcel_that_breaks_off_leaves_nothing(tmp_path, signing_key, monkeypatch):
     written = []
 

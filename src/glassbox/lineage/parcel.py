@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,7 +77,8 @@ def export(record: Record, target: Path, key: Path, salts: Path) -> Parcel:
         vault.write(salts, root.hex(), kept)
         _write(target, documents)
     except OSError as error:
-        place.unlink(missing_ok=True)
+        with suppress(OSError):
+            place.unlink()
         raise _unwritable(target, error) from None
     return Parcel(target, root.hex(), fingerprint, hashes[verify.VERIFIER], place)
 
