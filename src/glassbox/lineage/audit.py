@@ -12,7 +12,7 @@ from glassbox.artifacts.experiment import resolved
 from glassbox.lineage import contents, pixels, runs, stages
 from glassbox.lineage.account import record
 from glassbox.lineage.link import Link, Verdict, verified
-from glassbox.lineage.lock import NAME
+from glassbox.lineage.lock import NAME, LineageError
 from glassbox.lineage.outputs import Output, generate, outputs
 from glassbox.lineage.revision import git
 from glassbox.lineage.subject import Subject, find
@@ -82,6 +82,22 @@ def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 
             files = model.Files(*(folder / "view" / path for path in model.files(subject.experiment)))
             found += runs.links(lineage, files)
     return Audit(subject, [*found, committed], known)
+
+
+def proved(said: str, root: Path, *, without_archive: bool = False) -> Record:
+    """The record of a model whose audit passes; arguments are those of `audit`.
+
+    Raises:
+        LineageError: It does not pass. Besides, what `audit` raises.
+    """
+    done = audit(said, root, without_archive=without_archive)
+    if done.record is None or not done.passed:
+        bad = next((link for link in done.links if link.needed and link.verdict != Verdict.VERIFIED), None)
+        why = f"{bad.name} is {bad.verdict}: {bad.found}" if bad else "some of what made it cannot be read"
+        raise LineageError(
+            f"{said} is not proved: {why}", "a model whose audit passes", f"run `glassbox audit {said}`"
+        )
+    return done.record
 
 
 def _link(output: Output, *, without_archive: bool) -> Link:

@@ -15,10 +15,11 @@ from glassbox.files import sha256_file
 from glassbox.params.experiments import VARIANTS
 from glassbox.tracking import metrics, origin
 from glassbox.tracking.model import log_model
-from glassbox.tracking.store import TrackingError, alone, open_store, refusing
+from glassbox.tracking.store import TrackingError, alone, existing, open_store, refusing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from mlflow.entities import Run as MlflowRun
 
@@ -175,6 +176,21 @@ def mirror(experiment: str) -> str:
     except ArtifactError as error:
         return f"{experiment}: no whole model on disk: {error.found} (dvc pull or dvc repro)"
     return f"{experiment}: {done}"
+
+
+def attach(fingerprint: str, model_sha256: str, folder: Path) -> str | None:
+    """Uploads a folder to the run of a model, under its name; the run's id, or None where no run is of it.
+
+    Raises:
+        TrackingError: The store cannot be used.
+    """
+    store = existing()
+    with refusing(), alone():
+        run = origin.find(store, fingerprint, model_sha256) if store else None
+        if store is None or run is None:
+            return None
+        store.client.log_artifacts(run.info.run_id, str(folder), folder.name)
+        return str(run.info.run_id)
 
 
 def _not_evaluated(experiment: str) -> str:
