@@ -76,14 +76,29 @@ def promote(experiment: str, alias: str) -> None:
 @click.argument("model")
 @click.option("--without-archive", is_flag=True, help="Pass without the archive, which is not pushed to remotes.")
 @click.option("--pixels", default=0, type=click.IntRange(0), help="So many stored images are made again.")
+@click.option("--parcel", type=click.Path(path_type=Path), help="Hold it against a parcel exported earlier.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), help="The public key of whoever signed the parcel, as PEM."
+)
 @click.option("--images", type=click.Path(path_type=Path), help="Write a row per image and fold: CSV or Parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-def audit(model: str, *, without_archive: bool, pixels: int, images: Path | None, as_json: bool) -> None:
+def audit(
+    model: str,
+    *,
+    without_archive: bool,
+    pixels: int,
+    parcel: Path | None,
+    key: Path | None,
+    images: Path | None,
+    as_json: bool,
+) -> None:
     """Verify everything that made MODEL: a file, PATH@REVISION, an MLflow run's id or models:/NAME@ALIAS."""
     from glassbox.lineage import audit as lineage
     from glassbox.lineage import tell
 
     done = lineage.audit(model, Path.cwd(), without_archive=without_archive, again=pixels)
+    if parcel:
+        done = lineage.against(done, parcel, key)
     if images and done.record:
         tell.write_images(done.record, images)
     for line in [tell.as_json(done)] if as_json else tell.lines(done):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from glassbox.artifacts import archive, model
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import resolved
-from glassbox.lineage import contents, pixels, runs, stages
+from glassbox.lineage import contents, parcel, pixels, runs, stages
 from glassbox.lineage.account import record
 from glassbox.lineage.link import Link, Verdict, verified
 from glassbox.lineage.lock import NAME, LineageError
@@ -82,6 +82,13 @@ def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 
             files = model.Files(*(folder / "view" / path for path in model.files(subject.experiment)))
             found += runs.links(lineage, files)
     return Audit(subject, [*found, committed], known)
+
+
+def against(done: Audit, kept: Path, key: Path | None) -> Audit:
+    """An audit with the verdict on a parcel of the model beside it, as `parcel.compared` takes it."""
+    if done.record is None:
+        return done
+    return done._replace(links=[*done.links, *parcel.compared(done.record, kept, key)])
 
 
 def proved(said: str, root: Path, *, without_archive: bool = False) -> Record:
