@@ -28,7 +28,10 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES, PATIENTS, BOXES = 112_120, 31_200, 984
@@ -65,14 +68,10 @@ def main() -> None:
     arguments.add_argument(
         "--folder", type=Path, help="where to work, and to leave everything (default: a temporary one)"
     )
-    arguments.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     asked = arguments.parse_args()
-    if asked.make:
-        make(asked.make)
-        return
     with contextlib.nullcontext(asked.folder) if asked.folder else tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "project"
-        _prepare(project)
+        prepare(project, SPLIT, _params)
         rounds = [_round(project) for _ in range(1 if asked.quick else asked.rounds)]
     _print(rounds)
 
@@ -80,10 +79,19 @@ def main() -> None:
 # --- the project -------------------------------------------------------------------------------------------
 
 
-def _prepare(project: Path) -> None:
-    """A copy of this project as it is now, with the generated source, built; what is there already is kept."""
+def prepare(
+    project: Path, target: str, params: Callable[[Path], dict[str, object]], sides: tuple[int, int] = (16, 32)
+) -> None:
+    """A copy of this project as it is now, with a generated archive, built; what is there already is kept.
+
+    Args:
+        project: Its folder; the archive lies beside it.
+        target: The stage to build.
+        params: What params.yaml is, given the archive.
+        sides: Width and height of a film in pixels: from the first to below the second.
+    """
     project.mkdir(parents=True, exist_ok=True)
-    listed = _said(["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"], project)
+    listed = said(["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"], project)
     for name in listed.splitlines():
         # What was measured and locked here is of other sources.
         if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock", "params.yaml")):
@@ -92,17 +100,16 @@ def _prepare(project: Path) -> None:
     archive = project.resolve().parent / "films.zip"
     if not archive.exists():
         # In a process of its own: what this one takes would be counted as the peak of those it starts.
-        _said([sys.executable, str(Path(__file__).resolve()), "--make", str(archive)], project)
-    (project / "params.yaml").write_text(json.dumps(_params(archive)))
-    _said(["git", "init", "-q"], project)
+        words = [sys.executable, str(Path(__file__).resolve()), "--make", str(archive), *map(str, sides)]
+        said(words, project)
+    (project / "params.yaml").write_text(json.dumps(params(archive)))
+    said(["git", "init", "-q"], project)
     began = time.perf_counter()
-    _said([sys.executable, "-m", "dvc", "repro", SPLIT], project)
+    said([sys.executable, "-m", "dvc", "repro", target], project)
     print(f"dvc repro: {time.perf_counter() - began:.0f} s", file=sys.stderr)
 
 
 def _params(archive: Path) -> dict[str, object]:
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    source = {"kind": "archive", "layout": "nih", "path": str(archive), "sha256": digest}
     split = {
         "source": "films",
         "dataset": "films_16",
@@ -114,7 +121,7 @@ def _params(archive: Path) -> dict[str, object]:
     }
     return {
         "profile": "scale",
-        "sources": {"films": source},
+        "sources": {"films": source(archive)},
         "datasets": {"films_16": {"source": "films", "size": 16}},
         "splits": {"infiltration": split},
         "grids": {},
@@ -123,7 +130,14 @@ def _params(archive: Path) -> dict[str, object]:
     }
 
 
-def make(path: Path) -> None:
+def source(archive: Path) -> dict[str, object]:
+    """The block of a source that is a zip."""
+    with archive.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"kind": "archive", "layout": "nih", "path": str(archive), "sha256": digest}
+
+
+def _make(path: Path, least: int, most: int) -> None:
     """Writes the zip: members stored, in the folders and with the tables of NIH's archive on Kaggle."""
     import zipfile
 
@@ -142,7 +156,7 @@ def make(path: Path) -> None:
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for position, film in enumerate(films):
             # Of many sizes, so that streams have many lengths, as real films have.
-            pixels = random.integers(0, 256, random.integers(16, 32, 2), np.uint8)
+            pixels = random.integers(0, 256, random.integers(least, most, 2), np.uint8)
             archive.writestr(
                 f"images_{1 + (position + 5_001) // 10_000:03d}/images/{film.image_id}", png.encode(pixels)
             )
@@ -178,12 +192,13 @@ def _round(project: Path) -> dict[str, Run]:
         "dvc status": ["-m", "dvc", "status"],
         "dvc repro": ["-m", "dvc", "repro", SPLIT],
     }
-    return {name: _run([sys.executable, *words], project) for name, words in commands.items()}
+    return {name: run([sys.executable, *words], project) for name, words in commands.items()}
 
 
-def _run(words: list[str], project: Path) -> Run:
+def run(words: list[str], project: Path) -> Run:
+    """Runs a program in a project; one that fails ends the benchmark."""
     began = time.perf_counter()
-    process = subprocess.Popen(words, cwd=project, env=_environment(project), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(words, cwd=project, env=environment(project), stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{' '.join(words)} ended with {os.waitstatus_to_exitcode(status)}")
@@ -192,14 +207,15 @@ def _run(words: list[str], project: Path) -> Run:
     return Run(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss * unit / 1e6)
 
 
-def _said(words: list[str], folder: Path) -> str:
+def said(words: list[str], folder: Path) -> str:
+    """What a program prints in a folder."""
     done = subprocess.run(
-        words, cwd=folder, env=_environment(folder), stdout=subprocess.PIPE, text=True, check=True
+        words, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True, check=True
     )
     return done.stdout
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
     """The stages run the modules of the folder they are in, under this Python; the first run compiles for all."""
     return {
         **os.environ,
@@ -239,4 +255,7 @@ def _print(rounds: list[dict[str, Run]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--make"]:
+        _make(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    else:
+        main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -62,27 +63,69 @@ def track() -> None:
 
 
 @main.command()
+@click.argument("experiment")
+@click.argument("alias")
+def promote(experiment: str, alias: str) -> None:
+    """Register the model of EXPERIMENT in MLflow under ALIAS, with its hashes."""
+    from glassbox.tracking import registry
+
+    click.echo(registry.promote(experiment, alias))
+
+
+@main.command()
 @click.argument("model")
 @click.option("--without-archive", is_flag=True, help="Pass without the archive, which is not pushed to remotes.")
-@click.option(
-    "--images", type=click.Path(dir_okay=False), help="Write one row per image and fold: CSV or Parquet."
-)
+@click.option("--pixels", default=0, type=click.IntRange(0), help="So many stored images are made again.")
+@click.option("--images", type=click.Path(path_type=Path), help="Write a row per image and fold: CSV or Parquet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-def audit(model: str, *, without_archive: bool, images: str | None, as_json: bool) -> None:
+def audit(model: str, *, without_archive: bool, pixels: int, images: Path | None, as_json: bool) -> None:
     """Verify everything that made MODEL: a file, PATH@REVISION, an MLflow run's id or models:/NAME@ALIAS."""
-    from pathlib import Path
-
     from glassbox.lineage import audit as lineage
     from glassbox.lineage import tell
 
-    done = lineage.audit(model, Path.cwd(), without_archive=without_archive)
+    done = lineage.audit(model, Path.cwd(), without_archive=without_archive, again=pixels)
     if images and done.record:
-        tell.write_images(done.record, Path(images))
+        tell.write_images(done.record, images)
     for line in [tell.as_json(done)] if as_json else tell.lines(done):
         click.echo(line)
     if not done.passed:
         click.echo(f"glassbox audit: {done.subject.stage}: {tell.verdict(done)}", err=True)
         sys.exit(1)
+
+
+@main.command()
+@click.argument("model")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--key", required=True, type=click.Path(path_type=Path), help="The private key that signs, as PEM.")
+@click.option("--without-archive", is_flag=True, help="Pass without the archive, which is not pushed to remotes.")
+def export(model: str, folder: Path, key: Path, *, without_archive: bool) -> None:
+    """Audit MODEL, and write FOLDER: its signed provenance, which others check without Glassbox."""
+    from glassbox.lineage import parcel, vault
+    from glassbox.lineage.audit import proved
+    from glassbox.tracking.run import attach
+
+    record = proved(model, Path.cwd(), without_archive=without_archive)
+    made = parcel.export(record, folder, key, vault.SECRETS)
+    click.echo(f"{made.path}: the parcel of {record.experiment}, sha256 {record.model.sha256}")
+    click.echo(f"{made.salts}: its patients' salts; keep them as you keep the key")
+    if run := attach(record.fingerprint, record.model.sha256, folder):
+        click.echo(f"attached to MLflow run {run}")
+    click.echo("Give its receivers by another way:")
+    click.echo(f"  sha256 of the public key  {made.key_sha256}")
+    click.echo(f"  sha256 of verify.py       {made.verifier_sha256}")
+
+
+@main.command()
+@click.argument("parcel", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--patient", "patients", multiple=True, required=True, metavar="ID", help="Whom to disclose.")
+def disclose(parcel: Path, folder: Path, patients: tuple[str, ...]) -> None:
+    """Write into FOLDER a proof for each patient of who was in PARCEL, and with which images."""
+    from glassbox.lineage import parcel as parcels
+    from glassbox.lineage import vault
+
+    for proof in parcels.disclose(parcel, vault.SECRETS, patients, folder):
+        click.echo(proof)
 
 
 @main.command()

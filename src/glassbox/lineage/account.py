@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glassbox.artifacts import code, evaluation, leaks, model, shards
+from glassbox.artifacts import code, evaluation, leaks, model, shards, split
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import flat, resolved
 from glassbox.artifacts.split import FOLDS, LABEL, labels
+from glassbox.code.locked import LOCK
 from glassbox.files import sha256_file
 from glassbox.lineage.record import COLUMNS, Archive, File, Fold, Output, Record, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     import pandas as pd
 
@@ -60,7 +61,7 @@ def record(
         lineage=files["lineage"],
         params=flat(lineage.params),
         recipe=whole.model_dump(mode="json"),
-        data=lineage.data,
+        data={**lineage.data, "test_sha256": sha256_file(split.path(whole.settings.split, "test"))},
         code={stage: code.read(stage).modules for stage in sorted(lineage.code)},
         packages=lineage.packages,
         machine=lineage.machine,
@@ -79,6 +80,7 @@ def record(
         withdrawn=0,
         scores=_scores(key, lineage.model_sha256),
         images=seen.images[list(COLUMNS)].reset_index(drop=True),
+        uv_lock=_file(Path(LOCK), subject.revision.tracked(LOCK)),
     )
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from glassbox.artifacts import archive, model
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import resolved
-from glassbox.lineage import contents, runs, stages
+from glassbox.lineage import contents, pixels, runs, stages
 from glassbox.lineage.account import record
 from glassbox.lineage.link import Link, Verdict, verified
-from glassbox.lineage.lock import NAME
+from glassbox.lineage.lock import NAME, LineageError
 from glassbox.lineage.outputs import Output, generate, outputs
 from glassbox.lineage.revision import git
 from glassbox.lineage.subject import Subject, find
@@ -51,13 +51,14 @@ class Audit(NamedTuple):
         return verdicts <= {Verdict.VERIFIED} | ({Verdict.UNCOMMITTED} if confirmed else set())
 
 
-def audit(said: str, root: Path, *, without_archive: bool = False) -> Audit:
+def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 0) -> Audit:
     """Verifies what made a model.
 
     Args:
         said: The model, as `subject.find` takes it.
         root: The project's folder, absolute.
         without_archive: Whether a missing archive does no harm. What was read from it is verified all the same.
+        again: How many stored images are made again from the archive.
 
     Raises:
         LineageError: There is no such model, no revision made it, or its dvc.lock cannot be read.
@@ -75,12 +76,28 @@ def audit(said: str, root: Path, *, without_archive: bool = False) -> Audit:
         found = [_link(output, without_archive=without_archive) for output in made]
         found += stages.links(revision, chain, made)
         with view(folder / "view", revision, made):
-            inside, lineage, known = _inside(subject, committed, made)
+            inside, lineage, known = _inside(subject, committed, made, again)
         found += inside
         if lineage is not None and subject.phase == "fine_tune":
             files = model.Files(*(folder / "view" / path for path in model.files(subject.experiment)))
             found += runs.links(lineage, files)
     return Audit(subject, [*found, committed], known)
+
+
+def proved(said: str, root: Path, *, without_archive: bool = False) -> Record:
+    """The record of a model whose audit passes; arguments are those of `audit`.
+
+    Raises:
+        LineageError: It does not pass. Besides, what `audit` raises.
+    """
+    done = audit(said, root, without_archive=without_archive)
+    if done.record is None or not done.passed:
+        bad = next((link for link in done.links if link.needed and link.verdict != Verdict.VERIFIED), None)
+        why = f"{bad.name} is {bad.verdict}: {bad.found}" if bad else "some of what made it cannot be read"
+        raise LineageError(
+            f"{said} is not proved: {why}", "a model whose audit passes", f"run `glassbox audit {said}`"
+        )
+    return done.record
 
 
 def _link(output: Output, *, without_archive: bool) -> Link:
@@ -94,7 +111,7 @@ def _link(output: Output, *, without_archive: bool) -> Link:
 
 
 def _inside(
-    subject: Subject, committed: Link, made: Sequence[Output]
+    subject: Subject, committed: Link, made: Sequence[Output], again: int
 ) -> tuple[list[Link], Lineage | None, Record | None]:
     """What the artifacts in the current folder say of each other, the model's own record, and that of all."""
     key, phases = subject.experiment, PHASES[: PHASES.index(subject.phase) + 1]
@@ -105,9 +122,11 @@ def _inside(
         whole = resolved(key)
     except ArtifactError:  # which the recipe's link says
         return found, lineage, None
-    pixels = {place: sha256 for output in made for place, sha256 in output.pixels.items()}
-    data, seen = contents.data_links(whole, pixels)
+    stored = {place: sha256 for output in made for place, sha256 in output.pixels.items()}
+    data, seen = contents.data_links(whole, stored)
     found += [*contents.weight_links(whole), *data]
+    if again and seen is not None:
+        found += pixels.recomputed(whole, seen.images, again)
     if lineage is None or seen is None:
         return found, lineage, None
     if any(output.stage == f"evaluate@{key}" for output in made):

@@ -86,16 +86,16 @@ def outputs(revision: Revision, stages: Iterable[str], scratch: Path) -> list[Ou
     Args:
         revision: Whose dvc.lock says what they are. In the workspace's case, copies in it count.
         stages: Their names.
-        scratch: A folder for what only git holds.
+        scratch: A folder to work in.
     """
     found = [
         _output(revision, stage, out, scratch) for stage in stages for out in revision.lock.stages[stage].outs
     ]
-    _rehash(found)
+    _rehash(found, scratch)
     return found
 
 
-def _rehash(found: Iterable[Output]) -> None:
+def _rehash(found: Iterable[Output], scratch: Path) -> None:
     """Reads every copy of some outputs once, and notes what each is."""
     wanted: dict[Path, Sequence[Part]] = {}
     for output in found:
@@ -103,7 +103,7 @@ def _rehash(found: Iterable[Output]) -> None:
             wanted |= dict.fromkeys(copy.files.values(), ())
         # Of one copy: what is stored in the others has its MD5.
         if output.copies and (dataset := pixels.dataset(output.tracked.path)):
-            wanted |= pixels.parts(output.copies[0].files, dataset)
+            wanted |= pixels.parts(output.copies[0].files, dataset, scratch)
     hashed = all_sums(wanted, "hashing")
     for output in found:
         for copy in output.copies:
@@ -130,7 +130,7 @@ def generate(output: Output, params: Any, folder: Path) -> None:
     target = folder / f"{source}.zip"
     phantom.write(parse(block, PhantomSource, f"sources.{source}"), target)
     output.copies.append(Copy("generated again", {"": target}))
-    _rehash([output])
+    _rehash([output], folder)
 
 
 def _output(revision: Revision, stage: str, tracked: Tracked, scratch: Path) -> Output:

@@ -15,10 +15,11 @@ from glassbox.files import sha256_file
 from glassbox.params.experiments import VARIANTS
 from glassbox.tracking import metrics, origin
 from glassbox.tracking.model import log_model
-from glassbox.tracking.store import TrackingError, alone, open_store, refusing
+from glassbox.tracking.store import TrackingError, alone, existing, open_store, refusing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from mlflow.entities import Run as MlflowRun
 
@@ -158,17 +159,38 @@ def complete(experiment: str, *, evaluated: bool, restored: bool = True) -> tupl
     return run_id, f"{done} run {run_id}" if any(changed) else "complete already"
 
 
+def restore(experiment: str) -> tuple[str, str]:
+    """`complete`, evaluated where what was measured is on disk and of this model; what was done says where not."""
+    note = _not_evaluated(experiment)
+    run_id, done = complete(experiment, evaluated=not note)
+    return run_id, f"{done}{note}"
+
+
 def mirror(experiment: str) -> str:
     """Makes the store say what is on disk of an experiment, and says in a line what that took.
 
     A second call changes nothing.
     """
-    note = _not_evaluated(experiment)
     try:
-        _, done = complete(experiment, evaluated=not note)
+        _, done = restore(experiment)
     except ArtifactError as error:
         return f"{experiment}: no whole model on disk: {error.found} (dvc pull or dvc repro)"
-    return f"{experiment}: {done}{note}"
+    return f"{experiment}: {done}"
+
+
+def attach(fingerprint: str, model_sha256: str, folder: Path) -> str | None:
+    """Uploads a folder to the run of a model, under its name; the run's id, or None where no run is of it.
+
+    Raises:
+        TrackingError: The store cannot be used.
+    """
+    store = existing()
+    with refusing(), alone():
+        run = origin.find(store, fingerprint, model_sha256) if store else None
+        if store is None or run is None:
+            return None
+        store.client.log_artifacts(run.info.run_id, str(folder), folder.name)
+        return str(run.info.run_id)
 
 
 def _not_evaluated(experiment: str) -> str:
