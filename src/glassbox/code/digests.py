@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from glassbox.artifacts import code
 from glassbox.artifacts.code import Code
 from glassbox.code import locked, normal_form
-from glassbox.code.reach import reach
+from glassbox.code.reach import listed, reach
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,9 +88,9 @@ def digests(root: Path) -> dict[str, Code]:
         content = (root / path).read_bytes()
         return normal_form.digest(content) if path.suffix == ".py" else hashlib.sha256(content).hexdigest()
 
-    found = {}
+    found, listing = {}, listed(root)
     for name, start in starts.items():
-        reached = reach(root, start.relative_to(root), behind=UNSEEN, without=HARMLESS)
+        reached = reach(root, start.relative_to(root), UNSEEN, HARMLESS, listing)
         modules = {path.as_posix(): digest(path) for path in reached.files}
         found[name] = Code(dict(sorted(modules.items())), locked.packages(root, reached.packages))
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import warnings
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
+@cache
 def digest(source: bytes) -> str:
     """The SHA-256 of what a file does, in hexadecimal; of its bytes where Python cannot read it.
 
@@ -30,6 +32,7 @@ def digest(source: bytes) -> str:
     return hashlib.sha256(said).hexdigest()
 
 
+@cache
 def is_empty(source: bytes) -> bool:
     """Whether a file does nothing: it has comments, a docstring and `pass` at most."""
     return _form(source) == _form(b"")

@@ -20,6 +20,15 @@ _PACKAGE = "__init__.py"
 _EVERY = "*"
 
 
+class Listing(NamedTuple):
+    """What lies in a project's `src/`."""
+
+    #: By the names under which Python would import them.
+    modules: dict[str, Path]
+    #: Package -> the data files in its folders.
+    data: dict[str, list[Path]]
+
+
 class Reached(NamedTuple):
     """What a walk came by."""
 
@@ -35,6 +44,7 @@ def reach(
     start: Path,
     behind: Mapping[str, Collection[str]] = MappingProxyType({}),
     without: Collection[str] = (),
+    listing: Listing | None = None,
 ) -> Reached:
     """Goes from import to import until nothing is new.
 
@@ -46,11 +56,12 @@ def reach(
         start: A script, or a module in `src/`; relative to the root.
         behind: Name -> names that come with it although no file imports them.
         without: Names that are passed over with everything in them, and not gone through.
+        listing: What `listed` says of the project, where somebody has asked already.
 
     Raises:
         FileNotFoundError: There is no such script.
     """
-    modules, data = _project(root / "src")
+    modules, data = listing or listed(root)
     files: set[Path] = set()
     packages: set[str] = set()
     left = [name for name, path in modules.items() if path == root / start]
@@ -81,12 +92,13 @@ def reach(
     return Reached(tuple(sorted(path.relative_to(root) for path in files)), tuple(sorted(packages)))
 
 
-def _project(source: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:
-    """The modules in `src/` by the names under which Python would import them, and the data files of packages.
+def listed(root: Path) -> Listing:
+    """What lies in the `src/` of the project at a root.
 
     Names come from a listing, not from asking for one file after another: where capitals are the same as small
     letters to a file system, `Scores.py` would be found although Python would not import it.
     """
+    source = root / "src"
     modules: dict[str, Path] = {}
     data: dict[str, list[Path]] = {}
     # Packages first, so that no module replaces one of its name.
@@ -102,7 +114,7 @@ def _project(source: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:
             while folders and ".".join(folders) not in modules:
                 folders.pop()
             data.setdefault(".".join(folders), []).append(path)
-    return modules, data
+    return Listing(modules, data)
 
 
 @cache

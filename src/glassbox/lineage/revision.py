@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from scmrepo.exceptions import SCMError
@@ -71,9 +72,11 @@ class Revision:
 
     @cached_property
     def stages(self) -> dict[str, PipelineStage]:
-        """Its dvc.yaml as DVC resolves it: every stage by name."""
+        """Its dvc.yaml as DVC resolves it: every stage by name. Another one in a folder has no say."""
         try:
-            return {stage.name: stage for stage in self.repo.index.stages}
+            file = load_file(self.repo, self._at("dvc.yaml"))
+            # Without dvc.lock, which is read as data, and compared with this.
+            return dict(file.LOADER(file, file.contents, {}))
         except DvcException as error:
             said = " ".join(str(error).split())
             raise LineageError(
