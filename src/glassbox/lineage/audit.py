@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import pyarrow as pa
+
 from glassbox.artifacts import archive, model
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import resolved
@@ -64,6 +66,8 @@ def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 
         LineageError: There is no such model, no revision made it, or its dvc.lock cannot be read.
         TrackingError: The MLflow store cannot be used.
     """
+    # Arrow's own allocator keeps what it was given once: a quarter of the whole process over NIH's 112,120 images.
+    pa.set_memory_pool(pa.system_memory_pool())
     subject = find(said, root)
     revision = subject.revision
     chain = _chain(subject)
@@ -129,8 +133,8 @@ def _inside(
         whole = resolved(key)
     except ArtifactError:  # which the recipe's link says
         return found, lineage, None
-    stored = {place: sha256 for output in made for place, sha256 in output.pixels.items()}
-    data, seen = contents.data_links(whole, stored)
+    sha256 = {output.tracked.path: output.sha256 for output in made}
+    data, seen = contents.data_links(whole, sha256)
     found += [*contents.weight_links(whole), *data]
     if again and seen is not None:
         found += pixels.recomputed(whole, seen.images, again)
