@@ -115,6 +115,7 @@ def _params(archive: Path) -> dict[str, object]:
     return {
         "profile": "scale",
         "sources": {"films": source},
+        "withdrawn": {"films": []},
         "datasets": {"films_16": {"source": "films", "size": 16}},
         "splits": {"infiltration": split},
         "grids": {},

@@ -14,7 +14,7 @@ ROOMS = (
     *("params", "artifacts", "code", "stage", "cluster", "recipes"),
     *("phantoms", "archives", "cohorts", "catalogs", "shards", "splits"),
     *("networks", "training", "evaluation", "grids", "report", "tracking"),
-    *("profiles", "sweeps", "doctor", "cli"),
+    *("profiles", "sweeps", "lineage", "doctor", "cli"),
 )
 #: Dotted name -> file, the `__init__.py` of a room among them.
 MODULES = {

@@ -155,6 +155,7 @@ def _params(archive: Path) -> dict[str, object]:
     values = {
         "profile": "tiny",
         "sources": {"films": _source(archive)},
+        "withdrawn": {"films": []},
         "datasets": {"films_32": {"source": "films", "size": 32, "shard_images": 64}},
         "splits": _splits(),
         "weights": {"none": {"kind": "none"}, "phantoms": pretraining},

@@ -1,0 +1,1 @@
+"""Who is in which model, and taking somebody out again."""
