@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from glassbox.artifacts import archive, catalog
+from glassbox.artifacts import archive, catalog, code
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.files import locked, write_text
 from glassbox.lineage import consequences
@@ -60,7 +60,8 @@ def withdraw(source: str, patients: Sequence[str]) -> list[str]:
         lists = withdrawn.section(params.sources) | {source: sorted({*before, *named})}
         changes, kept = consequences.of_withdrawal(params, source, lists[source])
         seen = seen_by(source, named)
-        stages = consequences.rebuilt(["code", f"catalog@{source}"], kept)
+        # The stage `code` checks params.yaml; what it writes is of no parameter.
+        stages = consequences.rebuilt([code.STAGE, f"catalog@{source}"], [*kept, code.path("catalog").parent])
         text = _with_section(PARAMS.read_text(encoding="utf-8"), lists)
         withdrawn.write(source, lists[source])
         write_text(PARAMS, text)
@@ -104,7 +105,9 @@ def _with_section(text: str, lists: dict[str, list[str]]) -> str:
         ParamsError: It is written in a way that this cannot edit.
     """
     section = yaml.safe_dump({_SECTION: lists}, sort_keys=False, width=100)
-    for key, value in yaml.compose(text).value:
+    document = yaml.compose(text)
+    assert document is not None  # its values were checked
+    for key, value in document.value:
         if key.value == _SECTION:
             start, end = key.start_mark.index, value.end_mark.index
             # A block ends for YAML where the next begins: what is said between them stays.
