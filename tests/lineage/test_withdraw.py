@@ -17,7 +17,7 @@ from glassbox import cli
 from glassbox.artifacts import catalog, document, split
 from glassbox.artifacts.split import FOLDS
 from glassbox.errors import GlassboxError
-from glassbox.lineage.withdraw import withdraw
+from glassbox.lineage.withdraw import _with_section, withdraw
 from glassbox.params import withdrawn
 from glassbox.params.document import load
 from glassbox.params.read import ParamsError
@@ -109,7 +109,6 @@ def test_who_is_new_and_who_was_withdrawn_before_is_said(project):
     assert lines[0] == f"withdrawn from films: {', '.join(sorted([second, third]))}"
     assert lines[1] == f"already withdrawn: {first}"
     assert lines[2].startswith("conf/withdrawn/films.txt has 3 patients and params.yaml follows it")
-    assert withdraw("films", [first])[0] == "withdrawn from films: nobody new"
     assert withdrawn.path("films").read_text().splitlines() == sorted([first, second, third])
 
 
@@ -187,12 +186,8 @@ def test_of_params_yaml_only_the_section_changes_whatever_a_hand_wrote_elsewhere
     before, after = PARAMS.read_text().split("withdrawn:\n  films: []\n")
     before = before.replace("profile: test", "profile:   'test'  # by hand")
     kept = "\n# said here\n" if "said" in block else ""
-    patients = sorted(drawn(project, seed=1))
-    PARAMS.write_text(f"{before}{block}{after}")
-    withdraw("films", patients)
-    listed = "".join(f"  - '{patient}'\n" for patient in patients)
-    assert PARAMS.read_text() == f"{before}withdrawn:\n  films:\n{listed}{kept}{after}"
-    assert load().withdrawn == {"films": tuple(patients)}
+    wanted = f"{before}withdrawn:\n  films:\n  - '12'\n  - '7'\n{kept}{after}"
+    assert _with_section(f"{before}{block}{after}", {"films": ["12", "7"]}) == wanted
 
 
 def test_parameters_from_before_there_were_withdrawals_get_the_section(project):
@@ -201,6 +196,7 @@ def test_parameters_from_before_there_were_withdrawals_get_the_section(project):
     PARAMS.write_text(before)
     withdraw("films", [patient])
     assert PARAMS.read_text() == f"{before}\nwithdrawn:\n  films:\n  - '{patient}'\n"
+    assert load().withdrawn == {"films": (patient,)}
 
 
 # --- refusals ----------------------------------------------------------------------------------------------
@@ -317,7 +313,8 @@ def test_a_kill_at_any_moment_leaves_parameters_that_follow_the_list_or_are_refu
                 load()
         else:
             assert load().withdrawn["films"] == tuple(listed)
-        withdraw("films", patients)
+        again = ", ".join(patients) if not listed else "nobody new"
+        assert withdraw("films", patients)[0] == f"withdrawn from films: {again}"
         assert load().withdrawn["films"] == tuple(patients)
         assert [path.name for path in withdrawn.LISTS.iterdir()] == ["films.txt"]
         withdrawn.path("films").unlink()
