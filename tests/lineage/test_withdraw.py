@@ -117,7 +117,9 @@ def test_every_experiment_that_saw_them_is_named_with_fold_and_images(project):
     rows = project.of("listed", "train")
     images = rows.loc[rows["patient_id"] == patient, "image_id"].tolist()
     lines = withdraw("films", [patient])
-    assert said(lines, "seen by listed in ") == [f"train: {patient}, {len(images)} images: {', '.join(images)}"]
+    assert said(lines, "seen by listed in ") == [
+        f"train: {patient}, {len(images)} image{'s' * (len(images) > 1)}: {', '.join(images)}"
+    ]
     assert said(lines, "seen by other") == []
 
 
@@ -148,7 +150,7 @@ def test_what_changes_for_others_is_what_the_next_build_changes(fold, project):
             assert set(said(line.split("; "), f"another patient {way}: ")) == moved
         both = was.merge(now, on="image_id")
         redrawn = both.loc[both["draws_x"] != both["draws_y"], "image_id"].tolist()
-        assert (f"{len(redrawn)} images are shown more or less often: " in line) == bool(redrawn)
+        assert (f"; shown more or less often, {len(redrawn)} image" in line) == bool(redrawn)
         assert all(image in line for image in redrawn[:10])
         assert bool(line) == (not was.equals(now))
         if fold == "test":  # whoever takes the patient's place was trained on

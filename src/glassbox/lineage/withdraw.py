@@ -133,7 +133,7 @@ def _with_section(text: str, lists: dict[str, list[str]]) -> str:
 
 def _say_seen(seen: Sightings) -> Iterator[str]:
     for experiment, fold, patient, images in seen.found:
-        yield f"seen by {experiment} in {fold}: {patient}, {len(images):,} images: {_some(images)}"
+        yield f"seen by {experiment} in {fold}: {patient}, {_images(len(images))}: {_some(images)}"
     if not seen.found:
         yield f"seen by no experiment of {PARAMS}{' whose folds are at hand' if seen.unread else ''}"
     for path in seen.unread:
@@ -141,12 +141,16 @@ def _say_seen(seen: Sightings) -> Iterator[str]:
 
 
 def _say_change(change: Change) -> str:
-    said = [f"{change.images:,} images of theirs leave"]
+    said = [f"{_images(change.images)} of theirs leave"]
     said += [f"another patient enters: {patient}" for patient in change.entered]
     said += [f"another patient leaves: {patient}" for patient in change.left]
     if change.redrawn:
-        said.append(f"{len(change.redrawn):,} images are shown more or less often: {_some(change.redrawn)}")
+        said.append(f"shown more or less often, {_images(len(change.redrawn))}: {_some(change.redrawn)}")
     return f"split {change.split}, {change.fold}: {'; '.join(said)}"
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def _some(ids: Sequence[str]) -> str:
