@@ -69,6 +69,7 @@ def _params(archive: Path) -> dict[str, object]:
     return {
         "profile": "audit",
         "sources": {"films": scale.source(archive)},
+        "withdrawn": {"films": []},
         "datasets": {"films_64": demo["datasets"]["phantom_64"] | {"source": "films"}},
         "splits": {experiment["split"]: split},
         "grids": {},

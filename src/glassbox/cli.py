@@ -53,6 +53,17 @@ def sweep(experiment: str, draws: tuple[str, ...], trials: int, seed: int) -> No
 
 
 @main.command()
+@click.option("--source", required=True, help="The source whose patients they are.")
+@click.option("--patient", "patients", required=True, multiple=True, metavar="ID", help="Can be given often.")
+def withdraw(source: str, patients: tuple[str, ...]) -> None:
+    """Take patients out of whatever is built from now on; then run `dvc repro`."""
+    from glassbox.lineage.withdraw import withdraw
+
+    for line in withdraw(source, patients):
+        click.echo(line)
+
+
+@main.command()
 def track() -> None:
     """Make MLflow say what is on disk: for a fresh clone or a lost store. Running it again changes nothing."""
     from glassbox.params.document import load

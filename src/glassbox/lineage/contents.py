@@ -148,18 +148,22 @@ def data_links(
     with checks.refusals():
         folds = pd.concat([split.read(name, fold).assign(fold=fold) for fold in FOLDS], ignore_index=True)
         index, made_of = shards.read_index(dataset)
-        there, archive_sha256, digest = _members(source)
+        there, archive_sha256 = members.read_digests(source)
         record = document.read(archive.record_path(source), f"download@{source}")
         rows, _ = catalog.read(source, ["image_id", "patient_id", "member"])
-        checks.same("index.parquet, archive_sha256", made_of["archive_sha256"], archive_sha256)
         checks.same("index.parquet, catalog_sha256", made_of["catalog_sha256"], sha256_file(catalog.path(source)))
         checks.same("index.parquet, code", made_of["code"], code.read("pixels").sha256)
         checks.same(f"{archive.record_path(source)}, sha256", record["sha256"], archive_sha256)
-        checks.same(f"{archive.record_path(source)}, members_sha256", record["members_sha256"], digest)
+        checks.same(
+            f"{archive.record_path(source)}, members_sha256", record["members_sha256"], members.contents(there)
+        )
         zipped = archive.path(source).as_posix()
         for (found,) in sha256.get(zipped, {}).values():  # none where it is missing, which a link says
             checks.same(f"{zipped}, sha256", found, archive_sha256)
-        images = _joined(folds, index.to_pandas(), rows, there)
+        listed = rows.merge(pd.DataFrame(there, columns=["member", "sha256"]), on="member", how="left")
+        of_catalog = members.contents(zip(listed["member"], listed["sha256"].fillna(""), strict=True))
+        checks.same("index.parquet, images_sha256", made_of["images_sha256"], of_catalog)
+        images = _joined(folds, index.to_pandas(), listed)
         _compare_images(checks, images, sha256.get(shards.folder(dataset).as_posix(), {}))
         shared = summary.leaks(folds)
         checks.same(f"{leaks.folder(name)}/leakage.json", leaks.read(name), shared)
@@ -167,16 +171,9 @@ def data_links(
     return checks.links(f"{count:,} rows, each in index, catalog, archive and shards"), seen
 
 
-def _members(source: str) -> tuple[pd.DataFrame, str, str]:
-    """`member, sha256` of each file of an archive, the SHA-256 of the zip, and one digest of all its files."""
-    there, archive_sha256 = members.read_digests(source)
-    return pd.DataFrame(there, columns=["member", "sha256"]), archive_sha256, members.contents(there)
-
-
-def _joined(folds: pd.DataFrame, index: pd.DataFrame, rows: pd.DataFrame, there: pd.DataFrame) -> pd.DataFrame:
+def _joined(folds: pd.DataFrame, index: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
     """The rows of all folds, each with what index, catalog and archive say of its image, null where nothing."""
     stored = index[["image_id", "shard", "row", "source_sha256", "pixels_sha256"]]
-    listed = rows.merge(there, on="member", how="left", validate="one_to_one")
     return folds.merge(stored, on="image_id", how="left", suffixes=("", "_stored"), validate="many_to_one").merge(
         listed, on="image_id", how="left", suffixes=("", "_listed"), validate="many_to_one"
     )
