@@ -308,4 +308,4 @@ def _film(number: int) -> bytes:
 
 
 def _contents(path: Path) -> str:
-    return contents(zips.verify(path, zips.members(path), label=path.name))
+    return contents((one.name, one.sha256) for one in zips.verify(path, zips.members(path), label=path.name))

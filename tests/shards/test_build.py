@@ -84,7 +84,7 @@ def test_a_folder_of_shards_holds_them_and_their_tables_and_says_what_they_are_m
         "code": code.read("pixels").sha256,
         "shard_images": 3,
         "images_sha256": members.contents(
-            [member for member in members.read("films")[0] if member.name.endswith(".png")]
+            one for one in members.read_digests("films")[0] if one[0].endswith(".png")
         ),
         "catalog_sha256": sha256_file(catalog.path("films")),
     }
