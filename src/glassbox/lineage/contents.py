@@ -25,6 +25,7 @@ from glassbox.artifacts import (
     split,
     weights,
 )
+from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.recipe import phase, read
 from glassbox.artifacts.split import FOLDS
 from glassbox.code.digests import digests
@@ -94,7 +95,7 @@ def training_links(experiment: str, phases: Iterable[PhaseName]) -> tuple[list[L
         checks = Checks(f"{name} of {experiment}", f"run `dvc repro {name}@{experiment}`")
         lineage = None
         with checks.refusals():
-            lineage = model.read_lineage(experiment, name)
+            lineage = _of(experiment, name)
             model.verified(lineage, name)
             model.read_history(lineage, name)
             _compare(checks, lineage, name, before)
@@ -102,6 +103,17 @@ def training_links(experiment: str, phases: Iterable[PhaseName]) -> tuple[list[L
         found += checks.links(said)
         before = lineage
     return found, before
+
+
+def _of(experiment: str, name: PhaseName) -> model.Lineage:
+    """The record of a phase, which has to be of the experiment in whose folder it lies."""
+    lineage = model.read_lineage(experiment, name)
+    if lineage.experiment != experiment:
+        place = model.files(experiment, name).lineage
+        raise ArtifactError(
+            place, f"is of experiment {lineage.experiment}, not of {experiment}", f"{name}@{experiment}"
+        )
+    return lineage
 
 
 def _compare(checks: Checks, lineage: model.Lineage, name: PhaseName, before: model.Lineage | None) -> None:
@@ -133,12 +145,15 @@ def weight_links(whole: Resolved) -> list[Link]:
     return checks.links("random" if sha256 == "none" else f"sha256 {sha256}")
 
 
-def data_links(whole: Resolved, pixels: Mapping[str, str]) -> tuple[list[Link], Seen | None]:
+def data_links(
+    whole: Resolved, pixels: Mapping[str, str], zips: Mapping[str, str]
+) -> tuple[list[Link], Seen | None]:
     """Whether every image that an experiment's folds name is in index, catalog, archive and shards as they say.
 
     Args:
         whole: The experiment.
         pixels: Shard and row, joined by a colon, -> the SHA-256 of what is stored there.
+        zips: Path of an archive that is at hand -> its SHA-256.
     """
     name, dataset, source = whole.settings.split, whole.split.dataset, whole.split.source
     checks = Checks(f"images of split {name}", f"run `dvc repro split@{name}`")
@@ -153,6 +168,8 @@ def data_links(whole: Resolved, pixels: Mapping[str, str]) -> tuple[list[Link], 
         checks.same("index.parquet, catalog_sha256", made_of["catalog_sha256"], sha256_file(catalog.path(source)))
         checks.same("index.parquet, code", made_of["code"], code.read("pixels").sha256)
         checks.same(f"{archive.record_path(source)}, sha256", record["sha256"], archive_sha256)
+        if zip_sha256 := zips.get(archive.path(source).as_posix()):
+            checks.same(f"{archive.path(source)}, sha256", zip_sha256, archive_sha256)
         checks.same(
             f"{archive.record_path(source)}, members_sha256", record["members_sha256"], members.contents(there)
         )

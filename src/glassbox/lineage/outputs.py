@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from glassbox.artifacts import archive
 from glassbox.lineage import pixels
-from glassbox.lineage.digests import all_sums
+from glassbox.lineage.digests import Part, all_sums
 from glassbox.lineage.link import Link, Verdict, verified, wrong
 from glassbox.lineage.revision import folder_md5
 from glassbox.params.read import parse
@@ -19,7 +19,7 @@ from glassbox.phantoms import archive as phantom
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from glassbox.lineage.digests import Part, Sums
+    from glassbox.lineage.digests import Sums
     from glassbox.lineage.lock import Tracked
     from glassbox.lineage.revision import Revision
 
@@ -50,6 +50,7 @@ class Output:
         members: Path from the output, empty for a file itself -> MD5, where something that is whole says so.
         is_pushed: Whether `dvc push` takes it to remotes.
         pixels: Of a dataset's shards: file and row, joined by a colon -> the SHA-256 of what is stored there.
+        sha256: Of an archive at hand; else empty.
     """
 
     stage: str
@@ -58,6 +59,12 @@ class Output:
     members: dict[str, str]
     is_pushed: bool
     pixels: dict[str, str] = field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is the zip of a source."""
+        return self.tracked.path == archive.path(Path(self.tracked.path).stem).as_posix()
 
     @property
     def whole(self) -> Copy | None:
@@ -104,13 +111,18 @@ def _rehash(found: Iterable[Output], scratch: Path) -> None:
         # Of one copy: what is stored in the others has its MD5.
         if output.copies and (dataset := pixels.dataset(output.tracked.path)):
             wanted |= pixels.parts(output.copies[0].files, dataset, scratch)
+        elif output.copies and output.is_archive:
+            wanted |= {path: [Part(0, path.stat().st_size)] for path in output.copies[0].files.values()}
     hashed = all_sums(wanted, "hashing")
     for output in found:
         for copy in output.copies:
             _judge(output, copy, hashed)
             for name, path in copy.files.items():
                 for row, sha256 in enumerate(hashed[path].sha256):
-                    output.pixels[f"{name}:{row}"] = sha256
+                    if output.is_archive:
+                        output.sha256 = sha256
+                    else:
+                        output.pixels[f"{name}:{row}"] = sha256
 
 
 def generate(output: Output, params: Any, folder: Path) -> None:
@@ -122,10 +134,11 @@ def generate(output: Output, params: Any, folder: Path) -> None:
         folder: Where it is drawn.
     """
     source = Path(output.tracked.path).stem
-    if output.copies or output.tracked.path != archive.path(source).as_posix():
+    if output.copies or not output.is_archive:
         return
-    block = params.get("sources", {}).get(source, {})
-    if block.get("kind") != "phantom":
+    sources = params.get("sources") if isinstance(params, dict) else None
+    block = sources.get(source) if isinstance(sources, dict) else None
+    if not isinstance(block, dict) or block.get("kind") != "phantom":
         return
     target = folder / f"{source}.zip"
     phantom.write(parse(block, PhantomSource, f"sources.{source}"), target)
@@ -134,13 +147,13 @@ def generate(output: Output, params: Any, folder: Path) -> None:
 
 
 def _output(revision: Revision, stage: str, tracked: Tracked, scratch: Path) -> Output:
-    declared = revision.stages.get(stage)
-    kept = {out.def_path: out for out in declared.outs}.get(tracked.path) if declared else None
+    declared = revision.stages[stage].outs if stage in revision.stages else []
     members = {} if tracked.is_folder else {"": tracked.md5}
-    output = Output(stage, tracked, [], members, is_pushed=kept is None or bool(kept.can_push))
+    is_pushed = all(out.can_push for out in declared if out.def_path == tracked.path)
+    output = Output(stage, tracked, [], members, is_pushed)
     if revision.commit is None:
         output.copies += _in_workspace(Path(revision.repo.root_dir) / tracked.path)
-    elif kept is not None and not kept.use_cache:
+    elif revision.is_in_git(stage, tracked.path):
         output.copies += _in_git(revision, tracked, scratch)
     output.copies += _in_cache(revision, output)
     return output
@@ -156,12 +169,13 @@ def _in_workspace(path: Path) -> Iterator[Copy]:
 
 def _in_git(revision: Revision, tracked: Tracked, scratch: Path) -> Iterator[Copy]:
     files = {}
-    for name, content in revision.files(tracked.path).items():
+    for name, content in revision.present(tracked.path).items():
         target = scratch / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         files[name.removeprefix(tracked.path).removeprefix("/")] = target
-    yield Copy("git", files)
+    if files:
+        yield Copy("git", files)
 
 
 def _in_cache(revision: Revision, output: Output) -> Iterator[Copy]:
