@@ -58,7 +58,8 @@ def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 
     """
     subject = find(said, root)
     revision, chain = subject.revision, _chain(subject)
-    held = committed.link(revision, chain, subject.md5, root)
+    others = [stage for stage in _measuring(subject) if stage not in chain]
+    held = committed.link(revision, chain, others, subject.md5, root)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve()
         made = outputs(revision, chain, folder / "git")
@@ -112,7 +113,8 @@ def _inside(subject: Subject, held: Link, made: Sequence[Output], again: int) ->
     """What the artifacts in the current folder say of each other, and of the model."""
     key, phases = subject.experiment, PHASES[: PHASES.index(subject.phase) + 1]
     found = contents.code_links() + contents.recipe_links(key)
-    training, lineage = contents.training_links(key, phases)
+    is_committed = held.verdict == Verdict.VERIFIED
+    training, lineage = contents.training_links(key, phases, is_committed=is_committed)
     found += training
     try:
         whole = resolved(key)
@@ -134,20 +136,24 @@ def _inside(subject: Subject, held: Link, made: Sequence[Output], again: int) ->
         if lineage is not None and subject.phase == "fine_tune":
             known = runs.proved(lineage, evaluated=any(link.verdict == Verdict.VERIFIED for link in measured))
         if lineage is not None and seen is not None:
-            commit = held.found if held.verdict == Verdict.VERIFIED else None
+            commit = held.found if is_committed else None
             account = record(subject, commit, made, lineage, seen)
     return _Inside(found, known, account)
 
 
 def _chain(subject: Subject) -> list[str]:
     """The stages behind a model, those that it rests on first, and those that measured it."""
-    lock, key = subject.revision.lock, subject.experiment
-    chain = lock.chain(subject.stage)
-    measured = [f"predict@{key}", f"evaluate@{key}"]
-    if subject.phase == "fine_tune" and lock.stages.keys() >= set(measured):
+    lock = subject.revision.lock
+    chain, measured = lock.chain(subject.stage), _measuring(subject)
+    if measured and lock.stages.keys() >= set(measured):
         made = {out.path: out.md5 for out in lock.stages[subject.stage].outs}
         seen = {one.path: one.md5 for stage in measured for one in lock.stages[stage].deps}
         # Else another model was measured, before this one was trained.
         if all(made.get(path, md5) == md5 for path, md5 in seen.items()):
             chain = list(dict.fromkeys([*chain, *lock.chain(measured[-1])]))
     return chain
+
+
+def _measuring(subject: Subject) -> list[str]:
+    """The stages that measure a model: none a warm start's."""
+    return [f"{name}@{subject.experiment}" for name in ("predict", "evaluate") if subject.phase == "fine_tune"]

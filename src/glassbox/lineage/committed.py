@@ -34,7 +34,7 @@ class _Changes(NamedTuple):
     trained: list[str]
 
 
-def link(revision: Revision, chain: Sequence[str], model_md5: str, root: Path) -> Link:
+def link(revision: Revision, chain: Sequence[str], others: Sequence[str], model_md5: str, root: Path) -> Link:
     """The verdict on a revision: HEAD holds it, or another commit, an experiment of DVC's for example.
 
     Where the machine's kind alone can be the reason why none does, the verdict is that it is uncommitted; it is
@@ -43,6 +43,7 @@ def link(revision: Revision, chain: Sequence[str], model_md5: str, root: Path) -
     Args:
         revision: The workspace, or a commit.
         chain: The stages behind the model, and those that measured it.
+        others: Stages that measured another model, or none.
         model_md5: By which other commits than HEAD are found.
         root: The project's folder.
     """
@@ -51,9 +52,9 @@ def link(revision: Revision, chain: Sequence[str], model_md5: str, root: Path) -
     head = revisions.head(root)
     if head is None:
         return wrong("commit", "git has no commit", _COMMIT, "commit everything that git does not ignore")
-    changes = _changes(revision, chain, head, root)
+    changes = _changes(revision, chain, others, head, root)
     for commit in [head, *(revisions.commits(root, model_md5) if any(changes) else [])]:
-        if not any(changes if commit == head else _changes(revision, chain, commit, root)):
+        if not any(changes if commit == head else _changes(revision, chain, others, commit, root)):
             return verified("commit", commit)
     if changes.inputs:
         return wrong("commit", _differ(changes.inputs + changes.trained, head), _COMMIT, "commit them")
@@ -66,7 +67,7 @@ def _differ(places: list[str], head: str) -> str:
     return f"{', '.join(places[:_NAMED])}{more} differ from commit {head[:10]}"
 
 
-def _changes(revision: Revision, chain: Sequence[str], commit: str, root: Path) -> _Changes:
+def _changes(revision: Revision, chain: Sequence[str], others: Sequence[str], commit: str, root: Path) -> _Changes:
     """What differs from a commit, file by file and, of dvc.lock, stage by stage.
 
     The files are hashed here: git itself can be told to overlook that one was changed.
@@ -81,6 +82,10 @@ def _changes(revision: Revision, chain: Sequence[str], commit: str, root: Path) 
         # What is not there is looked for by whoever needs it.
         kept = [out.path for out in entry.outs if revision.is_in_git(stage, out.path)]
         places |= dict.fromkeys(filter(revision.present, kept), changed)
+    for stage in others:
+        # MLflow vouches for nothing of what was measured of another model.
+        if (before.stages.get(stage) if before else None) != revision.lock.stages.get(stage):
+            changes.inputs.append(f"{NAME} ({stage})")
     held = _held(commit, list(places), root)
     for place, changed in places.items():
         found = revision.present(place)

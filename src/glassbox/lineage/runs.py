@@ -14,6 +14,7 @@ from glassbox.lineage.digests import sums
 from glassbox.lineage.link import Checks, Link, Verdict
 from glassbox.tracking import metrics, origin
 from glassbox.tracking.model import SHA256_TAG, held
+from glassbox.tracking.origin import RESTORED_TAG
 from glassbox.tracking.run import FILES_TAG, held_files
 from glassbox.tracking.store import existing, refusing
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from glassbox.tracking.metrics import Point
     from glassbox.tracking.store import Store
 
-#: What the name of a run's link begins with.
+#: What the name of a run's link begins with, where the run was written while the model was made.
 RUN = "MLflow run"
 _ACTION = "run `glassbox track`, which makes MLflow say what is on disk"
 #: Tags that say what a model was made from.
@@ -103,7 +104,9 @@ def _is_whole(run: MlflowRun) -> bool:
 
 
 def _links(store: Store, run: MlflowRun, proved: Proved, *, whole: bool) -> list[Link]:
-    checks = Checks(f"{RUN} {run.info.run_id}", _ACTION)
+    # What was written later, from what was on disk, confirms nothing: its link has another name.
+    written = "restored " if RESTORED_TAG in run.data.tags else ""
+    checks = Checks(f"{written}{RUN} {run.info.run_id}", _ACTION)
     lineage, said = proved.lineage, _said(run)
     whole |= not proved.made.keys() >= said.keys()
     tags = _tags(lineage)

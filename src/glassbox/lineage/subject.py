@@ -13,7 +13,7 @@ from scmrepo.exceptions import SCMError
 
 from glassbox.artifacts import model
 from glassbox.lineage.digests import sums
-from glassbox.lineage.lock import LineageError
+from glassbox.lineage.lock import NAME, LineageError
 from glassbox.lineage.revision import Revision, commits
 from glassbox.params.experiments import PHASES
 from glassbox.tracking.model import held
@@ -96,6 +96,13 @@ def _of_file(path: Path, root: Path) -> Subject:
     stage = workspace.lock.producer(inside) if inside else None
     if inside and stage:
         return Subject(workspace, _training(stage, inside))
+    declared = {out.def_path for one in workspace.stages.values() for out in one.outs}
+    if inside in declared:
+        raise LineageError(
+            f"{NAME} of the workspace does not say who wrote {inside}",
+            "the stage that dvc.yaml names",
+            f"run `git checkout {NAME}`, or `dvc repro`",
+        )
     md5 = sums(path).md5
     return _by_md5(f"{path} (md5 {md5})", [md5], root)
 
