@@ -122,6 +122,7 @@ def _params(archive: Path) -> dict[str, object]:
     return {
         "profile": "scale",
         "sources": {"films": source(archive)},
+        "withdrawn": {"films": []},
         "datasets": {"films_16": {"source": "films", "size": 16}},
         "splits": {"infiltration": split},
         "grids": {},

@@ -40,6 +40,7 @@ def valid(changes):
     )
     values["sources"]["disk"] = {"kind": "archive", "layout": "nih", "path": "a.zip", "sha256": "0" * 64}
     values["sources"]["web"] = {"kind": "kaggle", "layout": "nih", "ref": "nih-chest-xrays/data", "version": 3}
+    values["withdrawn"] |= {"disk": [], "web": []}
     values["datasets"]["disk_32"] = {"source": "disk", "size": 32}
     for place, value in changes.items():
         *above, last = place.split(".")

@@ -11,6 +11,7 @@ import yaml
 
 from glassbox import profiles, recipes
 from glassbox.artifacts import recipe
+from glassbox.params import withdrawn
 from glassbox.params.document import load
 from glassbox.params.experiments import FirstLayers
 from glassbox.params.read import ParamsError
@@ -92,6 +93,46 @@ def test_a_recipe_of_ones_own_is_one_new_file_that_profiles_can_mount(project):
     recipes.write("mine")
     phase = recipe.phase("mine", "fine_tune")
     assert (phase.experiment, phase.phase.epochs, phase.model.backbone) == ("mine", 10, "compact")
+
+
+# --- who is withdrawn --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lists(project):
+    """Writes lists of withdrawn patients beside a copy of conf/."""
+    (project / "conf").unlink()
+    shutil.copytree(ROOT / "conf", project / "conf")
+    return withdrawn.write
+
+
+def test_every_profile_has_the_list_of_each_of_its_sources(lists):
+    profiles.use("demo", [])
+    before = PARAMS.read_text()
+    lists("phantom", ["12", "7"])
+    lists("nih_64px", ["30"])
+    said = profiles.use("demo", [])
+    assert said[1:] == ["withdrawn from phantom: 2 patients (conf/withdrawn/phantom.txt)"]
+    assert PARAMS.read_text() == before.replace("phantom: []", "phantom:\n  - '12'\n  - '7'")
+    assert load().withdrawn == {"phantom": ("12", "7")}
+    profiles.use("local", [])
+    assert load().withdrawn == {"pneumonia": (), "nih_1024px": (), "nih_64px": ("30",)}
+
+
+def test_a_profile_or_an_override_that_withdraws_somebody_past_the_lists_is_refused(project):
+    with pytest.raises(ParamsError) as refusal:
+        profiles.use("demo", ["+withdrawn.phantom=['12']"])
+    assert "withdrawn patients in conf/withdrawn/" in refusal.value.expected
+    assert not PARAMS.exists()
+
+
+def test_a_list_with_a_line_that_is_no_id_is_refused_and_everything_stays_as_it_was(lists):
+    profiles.use("demo", [])
+    before = PARAMS.read_bytes()
+    withdrawn.path("phantom").write_text("12\n\n")
+    with pytest.raises(ParamsError, match=r"conf/withdrawn/phantom\.txt, line 2: '' is no patient's id"):
+        profiles.use("demo", [])
+    assert PARAMS.read_bytes() == before
 
 
 # --- refusals ----------------------------------------------------------------------------------------------

@@ -53,6 +53,17 @@ def sweep(experiment: str, draws: tuple[str, ...], trials: int, seed: int) -> No
 
 
 @main.command()
+@click.option("--source", required=True, help="The source whose patients they are.")
+@click.option("--patient", "patients", required=True, multiple=True, metavar="ID", help="Can be given often.")
+def withdraw(source: str, patients: tuple[str, ...]) -> None:
+    """Take patients out of whatever is built from now on; then run `dvc repro`."""
+    from glassbox.lineage.withdraw import withdraw
+
+    for line in withdraw(source, patients):
+        click.echo(line)
+
+
+@main.command()
 def track() -> None:
     """Make MLflow say what is on disk: for a fresh clone or a lost store. Running it again changes nothing."""
     from glassbox.params.document import load
@@ -76,21 +87,47 @@ def promote(experiment: str, alias: str) -> None:
 @click.argument("model")
 @click.option("--without-archive", is_flag=True, help="Pass without the archive, which is not pushed to remotes.")
 @click.option("--pixels", default=0, type=click.IntRange(0), help="So many stored images are made again.")
+@click.option("--parcel", type=click.Path(path_type=Path), help="Hold it against a parcel exported earlier.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), help="The public key of whoever signed the parcel, as PEM."
+)
 @click.option("--images", type=click.Path(path_type=Path), help="Write a row per image and fold: CSV or Parquet.")
+@click.option("--diff", "other", metavar="OTHER", help="Say what differs from the model OTHER to MODEL.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-def audit(model: str, *, without_archive: bool, pixels: int, images: Path | None, as_json: bool) -> None:
+def audit(
+    model: str,
+    *,
+    other: str | None,
+    without_archive: bool,
+    pixels: int,
+    parcel: Path | None,
+    key: Path | None,
+    images: Path | None,
+    as_json: bool,
+) -> None:
     """Verify everything that made MODEL: a file, PATH@REVISION, an MLflow run's id or models:/NAME@ALIAS."""
     from glassbox.lineage import audit as lineage
-    from glassbox.lineage import tell
+    from glassbox.lineage import difference, tell
 
-    done = lineage.audit(model, Path.cwd(), without_archive=without_archive, again=pixels)
+    audits = [
+        lineage.audit(one, Path.cwd(), without_archive=without_archive, again=pixels)
+        for one in filter(None, [other, model])
+    ]
+    done = audits[-1]
+    if parcel:
+        audits[-1] = done = lineage.against(done, parcel, key)
     if images and done.record:
         tell.write_images(done.record, images)
-    for line in [tell.as_json(done)] if as_json else tell.lines(done):
-        click.echo(line)
-    if not done.passed:
-        click.echo(f"glassbox audit: {done.subject.stage}: {tell.verdict(done)}", err=True)
-        sys.exit(1)
+    if other:
+        found = difference.differences(*audits)
+        told = tell.differences_as_json(found) if as_json else tell.differences(found)
+    else:
+        told = tell.as_json(done) if as_json else tell.text(done)
+    click.echo(told)
+    for one in audits:
+        if not one.passed:
+            click.echo(f"glassbox audit: {one.subject.stage}: {tell.verdict(one)}", err=True)
+    sys.exit(any(not one.passed for one in audits))
 
 
 @main.command()

@@ -13,6 +13,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from glassbox.files import write_text
+from glassbox.params import withdrawn
 from glassbox.params.document import checked
 from glassbox.params.read import ParamsError
 from glassbox.paths import PARAMS, WORK
@@ -54,15 +55,20 @@ def use(profile: str, overrides: list[str]) -> list[str]:
     write_text(PARAMS, text)
     return [
         f"{PARAMS}: profile {profile}, experiments {', '.join(params.experiments)}",
+        *(
+            f"withdrawn from {source}: {len(patients):,} patients ({withdrawn.path(source)})"
+            for source, patients in params.withdrawn.items()
+            if patients
+        ),
         *_set_aside(params),
     ]
 
 
 def compose(profile: str, overrides: list[str]) -> Any:
-    """The values of a profile with overrides, unchecked.
+    """The values of a profile with overrides and with who is withdrawn, unchecked.
 
     Raises:
-        ParamsError: Hydra cannot compose them.
+        ParamsError: Hydra cannot compose them, or a list of withdrawn patients cannot be read.
     """
     with tempfile.TemporaryDirectory() as folder:
         composed = Path(folder) / "params.yaml"
@@ -82,6 +88,13 @@ def compose(profile: str, overrides: list[str]) -> Any:
                 f"look at conf/profile/{profile}.yaml and what it mounts",
             ) from None
         values = yaml.safe_load(composed.read_text(encoding="utf-8"))
+    if values["withdrawn"]:
+        raise ParamsError(
+            f"profile {profile}: it or an override says who is withdrawn",
+            f"withdrawn patients in {withdrawn.LISTS}/, where every profile finds them",
+            "take that out, and run `glassbox withdraw --source SOURCE --patient ID`",
+        )
+    values["withdrawn"] = withdrawn.section(values["sources"])
     return {key: value for key, value in values.items() if key not in _COMPOSITION_ONLY}
 
 

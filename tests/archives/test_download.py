@@ -75,7 +75,7 @@ def test_what_an_archive_is_stands_in_the_metrics_and_its_members_in_their_index
         "bytes": own.stat().st_size,
         "sha256": sha256,
         "members": 2,
-        "members_sha256": members.contents(listed),
+        "members_sha256": members.contents((one.name, one.sha256) for one in listed),
         "files": [{"suffix": ".csv", "members": 1}, {"suffix": ".png", "members": 1}],
     }
     assert members.read("films") == (listed, sha256)

@@ -44,7 +44,7 @@ def test_the_record_says_what_the_zip_is_and_where_it_came_from(kaggle, fetch, d
         "bytes": len(kaggle.blob),
         "sha256": _sha256(kaggle.blob),
         "members": 11,
-        "members_sha256": members.contents(listed),
+        "members_sha256": members.contents((one.name, one.sha256) for one in listed),
         "files": [{"suffix": ".csv", "members": 1}, {"suffix": ".png", "members": 10}],
     }
     assert members.read("films") == (listed, _sha256(kaggle.blob))

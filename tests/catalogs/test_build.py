@@ -102,6 +102,7 @@ def test_the_counts_of_a_cohort_stand_in_the_metrics(project, cohort):
         "boxes": 1,
         "findings": [{"finding": "Mass", "images": 6}],
         "official_split": {"test": 1},
+        "withdrawn": {"patients": 0, "images": 0, "patients_without_images": 0, "same_files_of_others": 0},
         "missing": {"images": 0, "first": None},
         "unlisted": {"images": 0, "first": None},
         "duplicates": {"images": 0, "groups": 0, "of_several_patients": 0, "first": None},
@@ -389,3 +390,68 @@ def test_ten_groups_at_most_are_named(groups, project):
     counts = project.counts()["duplicates"]
     assert (counts["images"], counts["groups"], len(counts["first"])) == (2 * groups, groups, 10)
     assert counts["first"][-1] == [f"{SICK}/person9_virus_{film}.jpeg" for film in (1, 2)]
+
+
+# --- withdrawn patients ------------------------------------------------------------------------------------
+
+
+def _rebuilt(withdrawn, **shares):
+    source = ArchiveSource(kind="archive", path="x.zip", sha256="0" * 64, layout="nih", **shares)
+    build(source, "films", withdrawn)
+    return catalog.read("films")[0]
+
+
+def test_a_withdrawn_patient_is_left_out_and_counted_without_a_name(project, cohort):
+    project.build("nih", cohort())
+    rows = _rebuilt(["2", "5"])
+    assert rows["patient_id"].tolist() == ["1", "3", "4", "6"]
+    counts = project.counts()
+    assert counts["withdrawn"] == {
+        "patients": 2,
+        "images": 2,
+        "patients_without_images": 0,
+        "same_files_of_others": 0,
+    }
+    assert (counts["images"], counts["patients"], counts["findings"]) == (4, 4, [{"finding": "Mass", "images": 4}])
+    text = catalog.counts_path("films").read_text()
+    assert _name(2) not in text
+    assert _name(5) not in text
+
+
+def test_an_archive_that_never_held_them_has_the_same_catalog_and_need_not_know_them(project, cohort):
+    project.build("nih", cohort())
+    _rebuilt(["2", "5"])
+    withdrawn = {path: path.read_bytes() for path in project.outputs()}
+    counts = project.counts()
+    project.build("nih", cohort(listed=[1, 3, 4, 6]))
+    assert catalog.path("films").read_bytes() == withdrawn[catalog.path("films")]
+    _rebuilt(["2", "5"])
+    assert catalog.path("films").read_bytes() == withdrawn[catalog.path("films")]
+    nobody = {"patients": 0, "images": 0, "patients_without_images": 2, "same_files_of_others": 0}
+    assert project.counts() == counts | {"withdrawn": nobody}
+
+
+def test_a_withdrawn_image_is_neither_missing_nor_unlisted_nor_counted_among_what_may_be(project, cohort):
+    """Of six images listed 5 and 6 are not there, and of five there 7 is not listed."""
+    shares = {"missing_share": 0.34, "unlisted_share": 0.2}
+    project.build("nih", cohort(there=[1, 2, 3, 4, 7]), **shares)
+    _rebuilt(["5"], **shares | {"missing_share": 0.2})
+    counts = project.counts()
+    assert counts["missing"] == {"images": 1, "first": [_name(6)]}
+    assert counts["unlisted"] == {"images": 1, "first": [_name(7)]}
+    assert counts["withdrawn"]["patients_without_images"] == 1
+    with pytest.raises(CatalogError, match="2 of 5 images are listed but not in the archive"):
+        _rebuilt(["1"], **shares)
+    with pytest.raises(CatalogError, match="1 of 4 images are in the archive but not listed"):
+        _rebuilt(["1"], **shares | {"missing_share": 0.4})
+
+
+def test_films_of_others_that_are_the_same_file_as_a_withdrawn_one_stay_and_are_counted(project, cohort):
+    files = cohort()
+    for patient in (3, 4):
+        files[f"images/{_name(patient)}"] = files[f"images/{_name(2)}"]
+    project.build("nih", files)
+    assert project.counts()["duplicates"]["images"] == 3
+    _rebuilt(["2"])
+    assert project.counts()["withdrawn"]["same_files_of_others"] == 2
+    assert project.counts()["duplicates"]["images"] == 2

@@ -7,13 +7,13 @@ a Nodule, from pretrained ones, as a grid of two cells says. Films of other find
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 from builders import experiment, phase
+from cut_zip import without
 from pipeline_copy import Project
 
 from glassbox.cohorts.nih import VOCABULARY
@@ -99,21 +99,9 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Archives:
     more = folder / "more.zip"
     phantom.write(SOURCE, more)
     made = Archives(folder / "base.zip", more, folder / "less.zip", film, patient)
-    _without({film}, more, made.base)
-    _without(set(rows.loc[rows["patient_id"] == patient, "image_id"]), more, made.less)
+    without({film}, more, made.base)
+    without(set(rows.loc[rows["patient_id"] == patient, "image_id"]), more, made.less)
     return made
-
-
-def _without(images: set[str], archive: Path, target: Path) -> None:
-    """Copies an archive but for some images and their rows."""
-    with zipfile.ZipFile(archive) as full, zipfile.ZipFile(target, "w") as cut:
-        for member in full.infolist():
-            content = full.read(member)
-            if member.filename.endswith((".csv", ".txt")):
-                lines = content.decode().splitlines(keepends=True)
-                content = "".join(line for line in lines if line.split(",")[0].strip() not in images).encode()
-            if member.filename.rpartition("/")[2] not in images:
-                cut.writestr(member, content)
 
 
 def _splits() -> dict[str, dict[str, object]]:
@@ -155,6 +143,7 @@ def _params(archive: Path) -> dict[str, object]:
     values = {
         "profile": "tiny",
         "sources": {"films": _source(archive)},
+        "withdrawn": {"films": []},
         "datasets": {"films_32": {"source": "films", "size": 32, "shard_images": 64}},
         "splits": _splits(),
         "weights": {"none": {"kind": "none"}, "phantoms": pretraining},

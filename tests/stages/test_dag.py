@@ -190,6 +190,30 @@ def test_a_patient_less_retrains_who_saw_the_patient_and_nobody_else(project, ar
     assert all("/one/" in path for path in changed)
 
 
+def test_a_withdrawn_patient_leaves_what_an_archive_without_the_patient_gives(project, archives):
+    """All that was made from the one fits the other: behind the shards nothing has to run."""
+    ends = ("evaluate@one", "evaluate@other")
+    project.git("checkout", "params.yaml")
+    project.set(archives.source("less"), "sources", "films")
+    project.repro(*ends)
+    never = project.lock
+    project.git("checkout", "params.yaml")
+    project.repro("catalog@films")
+    glassbox = Path(sys.executable).with_name("glassbox")
+    done = project.run(str(glassbox), "withdraw", "--source", "films", "--patient", archives.patient)
+    assert done.returncode == 0, done.stdout
+    try:
+        assert project.repro(*ends) == {"code", "catalog@films", "resize@films_32"}
+        outs = {name: entry["outs"] for name, entry in project.lock.items()}
+        other = {name for name, entry in never.items() if entry["outs"] != outs[name]}
+        # A recipe names its archive.
+        assert other == {"download@films", "catalog@films", "recipe@one", "recipe@other"}
+        (catalog,) = [out for out in outs["catalog@films"] if out["path"].startswith("data/")]
+        assert catalog in never["catalog@films"]["outs"]
+    finally:
+        (project.root / "conf/withdrawn/films.txt").unlink()
+
+
 def test_a_forced_rebuild_gives_the_same_bytes(project):
     project.repro()
     before = project.lock

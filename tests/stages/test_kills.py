@@ -99,6 +99,7 @@ def _template(root: Path, environment: dict[str, str]) -> Path:
     params = {
         "profile": "kills",
         "sources": {"films": {"kind": "kaggle", "layout": "nih", "ref": "nobody/films", "version": 3}},
+        "withdrawn": {"films": []},
         "datasets": {"small": {"source": "films", "size": 32, "shard_images": 4}},
         **{name: {} for name in ("splits", "weights", "experiments", "grids")},
     }

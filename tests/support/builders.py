@@ -54,6 +54,7 @@ def document(patients=50, size=32, labels=None, split=None, **sections):
     return {
         "profile": "test",
         "sources": {"films": {"kind": "phantom", "layout": "nih", "seed": 1, "patients": patients, "size": size}},
+        "withdrawn": {"films": []},
         "datasets": {"films_32": {"source": "films", "size": size}},
         "splits": {
             "squares": {

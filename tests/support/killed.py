@@ -6,12 +6,10 @@ A server that forks such processes imports this module: it has all that takes lo
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dying import die_before
 from kagglesdk import kaggle_env
 from tqdm import tqdm
 
@@ -20,14 +18,13 @@ from glassbox.archives.download import download
 from glassbox.archives.transfer import RETRIES, Retries
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from glassbox.params.sources import KaggleSource
 
 kaggle.client({}, RETRIES)
 # Its own lock is the system's, which a killed process leaves behind.
 tqdm.set_lock(threading.RLock())
-
-#: What changes something on disk, or may.
-_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}
 
 
 def downloaded(settings: KaggleSource, folder: Path, environment: dict[str, str], operation: int) -> None:
@@ -35,14 +32,5 @@ def downloaded(settings: KaggleSource, folder: Path, environment: dict[str, str]
     os.environ.update(environment)
     os.chdir(folder)
     kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = environment["GLASSBOX_TEST_KAGGLE"]
-    seen = 0
-
-    def count(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal seen
-        if event in _EVENTS and isinstance(arguments[0], (str, os.PathLike)):
-            seen += Path(arguments[0]).absolute().is_relative_to(folder)
-            if seen == operation:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(count)
+    die_before(operation, folder)
     download(settings, "films", Retries(read=5.0))

@@ -42,7 +42,7 @@ def describe(archive: Path, sha256: str, members: Sequence[Member], **provenance
         "bytes": archive.stat().st_size,
         "sha256": sha256,
         "members": len(members),
-        "members_sha256": contents(members),
+        "members_sha256": contents((member.name, member.sha256) for member in members),
         "files": [{"suffix": suffix, "members": count} for suffix, count in sorted(suffixes.items())],
     }
 

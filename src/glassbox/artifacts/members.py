@@ -12,7 +12,7 @@ from glassbox.files import fingerprint
 from glassbox.paths import DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 #: The fields of a `Member`, in its order; offset and sizes in bytes.
@@ -48,12 +48,12 @@ def path(source: str) -> Path:
     return DATA / "archives" / f"{source}.members.parquet"
 
 
-def contents(members: Sequence[Member]) -> str:
-    """One SHA-256 for the names and contents of all members.
+def contents(digests: Iterable[tuple[str, str]]) -> str:
+    """One SHA-256 for all members, of each of which name and SHA-256 are given.
 
     Two zips of the same files share it although order, compression and dates, and so their bytes, differ.
     """
-    return fingerprint(sorted((member.name, member.sha256) for member in members))
+    return fingerprint(sorted(digests))
 
 
 def write(source: str, members: Sequence[Member], archive_sha256: str) -> None:
@@ -68,6 +68,13 @@ def read(source: str) -> tuple[list[Member], str]:
     rows, facts = table.read(path(source), f"download@{source}", _SCHEMA)
     columns = (column.to_pylist() for column in rows.columns)
     return [Member(*row) for row in zip(*columns, strict=True)], str(facts["archive_sha256"])
+
+
+def read_digests(source: str) -> tuple[list[tuple[str, str]], str]:
+    """Name and SHA-256 of each member, and the SHA-256 of the zip; it takes a fraction of the memory of `read`."""
+    rows, facts = table.read(path(source), f"download@{source}", _SCHEMA, ["name", "sha256"])
+    names, digests = (column.to_pylist() for column in rows.columns)
+    return list(zip(names, digests, strict=True)), str(facts["archive_sha256"])
 
 
 def known(source: str, archive_sha256: str) -> list[Member]:

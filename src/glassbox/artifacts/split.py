@@ -22,7 +22,6 @@ FOLDS = ("train", "validation", "test")
 LABEL = "label_"
 _BEFORE = [("image_id", pa.string()), ("patient_id", pa.string())]
 _AFTER = [("draws", pa.int32()), ("source_sha256", pa.string()), ("pixels_sha256", pa.string())]
-_STATISTICS = "statistics.json"
 
 
 class Statistics(NamedTuple):
@@ -41,6 +40,11 @@ def folder(name: str) -> Path:
 def path(name: str, fold: str) -> Path:
     """Where a fold of it lies."""
     return folder(name) / f"{fold}.parquet"
+
+
+def statistics_path(name: str) -> Path:
+    """Where the mean and deviation of its training fold lie."""
+    return folder(name) / "statistics.json"
 
 
 def labels(rows: pd.DataFrame) -> list[str]:
@@ -64,7 +68,7 @@ def write(name: str, rows: pd.DataFrame, statistics: Statistics) -> None:
             chosen = rows.loc[rows["fold"] == fold, schema.names]
             typed = pa.Table.from_pandas(chosen, schema, preserve_index=False)
             table.write(temporary / f"{fold}.parquet", typed, f"split@{name}")
-        document.write(temporary / _STATISTICS, statistics._asdict(), f"split@{name}")
+        document.write(temporary / statistics_path(name).name, statistics._asdict(), f"split@{name}")
 
 
 def read(name: str, fold: str) -> pd.DataFrame:
@@ -90,10 +94,10 @@ def shown(name: str, fold: str) -> pd.DataFrame:
 def training_hashes(name: str) -> dict[str, str]:
     """SHA-256 of the files of a split that a training sees: all but the test fold."""
     seen = {f"{fold}_sha256": path(name, fold) for fold in FOLDS if fold != "test"}
-    seen["statistics_sha256"] = folder(name) / _STATISTICS
+    seen["statistics_sha256"] = statistics_path(name)
     return {key: sha256_of(place, f"split@{name}") for key, place in seen.items()}
 
 
 def read_statistics(name: str) -> Statistics:
     """The statistics of a split."""
-    return document.read_typed(folder(name) / _STATISTICS, f"split@{name}", Statistics)
+    return document.read_typed(statistics_path(name), f"split@{name}", Statistics)

@@ -48,8 +48,10 @@ def write(
     }
     with atomic(path) as temporary:
         pq.write_table(rows.replace_schema_metadata(metadata), temporary, compression=compression)
-        before, _, after = temporary.read_bytes().rpartition(_MARK + _BLANK)
-        temporary.write_bytes(before + _MARK + _digest(before, after) + after)
+        content = bytearray(temporary.read_bytes())
+        start = content.rfind(_MARK + _BLANK) + len(_MARK)
+        content[start : start + len(_BLANK)] = _digest(content, start)
+        temporary.write_bytes(content)
 
 
 def read(path: Path, stage: str, schema: pa.Schema | None = None, columns: list[str] | None = None) -> Table:
@@ -63,8 +65,8 @@ def read(path: Path, stage: str, schema: pa.Schema | None = None, columns: list[
     """
     content = damage.content(path, stage)
     # Before PyArrow sees it, whose parser of the footer may do anything with a damaged one.
-    before, _, after = content.rpartition(_MARK)
-    if after[: len(_BLANK)] != _digest(before, after[len(_BLANK) :]):
+    start = content.rfind(_MARK) + len(_MARK)
+    if content[start : start + len(_BLANK)] != _digest(content, start):
         raise ArtifactError(path, "was changed: its content has another SHA-256 than it states, if any", stage)
     with pq.ParquetFile(pa.BufferReader(content)) as file:
         metadata, found = file.metadata.metadata, file.schema_arrow.remove_metadata()
@@ -76,6 +78,10 @@ def read(path: Path, stage: str, schema: pa.Schema | None = None, columns: list[
     return Table(rows.replace_schema_metadata(None), json.loads(metadata[_FACTS]))
 
 
-def _digest(before: bytes, after: bytes) -> bytes:
-    """The SHA-256, in hexadecimal, of a file that is blank between these."""
-    return hashlib.sha256(b"".join([before, _MARK, _BLANK, after])).hexdigest().encode()
+def _digest(content: bytes | bytearray, start: int) -> bytes:
+    """The SHA-256, in hexadecimal, of a file as it was when the digest that begins there was blank."""
+    view, found = memoryview(content), hashlib.sha256()
+    # Piece by piece: a table may take a good part of the memory there is.
+    for piece in (view[:start], _BLANK, view[start + len(_BLANK) :]):
+        found.update(piece)
+    return found.hexdigest().encode()

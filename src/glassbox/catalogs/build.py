@@ -13,6 +13,7 @@ from glassbox.archives.tables import CatalogError, checked
 from glassbox.artifacts import archive, catalog, members
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from types import ModuleType
 
     import pandas as pd
@@ -21,8 +22,15 @@ if TYPE_CHECKING:
     from glassbox.params.sources import AnySource
 
 
-def build(settings: AnySource, source: str) -> None:
+def build(settings: AnySource, source: str, withdrawn: Collection[str] = ()) -> None:
     """Writes the catalog of a source in archive order, and its counts to `metrics/catalogs/`.
+
+    It is, to the byte, that of an archive which never held the withdrawn patients; the counts say how many.
+
+    Args:
+        settings: The source's parameters.
+        source: Its key.
+        withdrawn: Ids of the patients to leave out; the archive need not have them.
 
     Raises:
         CatalogError: The layout's module is no cohort, the tables are not those of the layout, or too many images
@@ -35,11 +43,13 @@ def build(settings: AnySource, source: str) -> None:
     with zips.opened(archive.path(source)) as descriptor:
         listed, images = cohort.tables(listed_members, lambda member: zips.read(descriptor, member))
     listed = checked(listed, cohort.VOCABULARY, place)
-    missing = sorted(set(listed["image_id"]) - images.keys())
+    theirs = listed["patient_id"].isin(withdrawn)
+    left_out, kept = listed[theirs & listed["image_id"].isin(images)], listed[~theirs]
+    missing = sorted(set(kept["image_id"]) - images.keys())
     unlisted = sorted(images.keys() - set(listed["image_id"]))
-    _allow(missing, len(listed), settings.missing_share, place, "missing")
-    _allow(unlisted, len(images), settings.unlisted_share, place, "unlisted")
-    rows = _in_archive_order(listed, images)
+    _allow(missing, len(kept), settings.missing_share, place, "missing")
+    _allow(unlisted, len(images) - len(left_out), settings.unlisted_share, place, "unlisted")
+    rows = _in_archive_order(kept, images)
     if rows.empty:
         raise CatalogError(
             f"{place}: the archive has no image of its table",
@@ -56,6 +66,7 @@ def build(settings: AnySource, source: str) -> None:
         ) from None
     # None for no image: DVC, which plots this file's findings, fails on an empty list beside them.
     differences = {
+        "withdrawn": _withdrawn(left_out, rows, images, len(withdrawn)),
         "missing": {"images": len(missing), "first": missing[:10] or None},
         "unlisted": {"images": len(unlisted), "first": unlisted[:10] or None},
         "duplicates": _duplicates(rows, images),
@@ -103,6 +114,20 @@ def _counts(rows: pd.DataFrame) -> dict[str, Any]:
         "boxes": int(rows["boxes"].map(len).sum()),
         "findings": [{"finding": name, "images": images} for name, images in findings.items()],
         "official_split": rows["official_split"].value_counts().sort_index().to_dict(),
+    }
+
+
+def _withdrawn(
+    left_out: pd.DataFrame, rows: pd.DataFrame, images: dict[str, Member], withdrawn: int
+) -> dict[str, int]:
+    """Counts of who was left out, without ids; and of others' images whose files are the same, and stay."""
+    hashes = {images[image].sha256 for image in left_out["image_id"]}
+    patients = left_out["patient_id"].nunique()
+    return {
+        "patients": patients,
+        "images": len(left_out),
+        "patients_without_images": withdrawn - patients,
+        "same_files_of_others": sum(images[image].sha256 in hashes for image in rows["image_id"]),
     }
 
 

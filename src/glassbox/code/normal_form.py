@@ -38,6 +38,25 @@ def is_empty(source: bytes) -> bool:
     return _form(source) == _form(b"")
 
 
+def definitions(source: bytes) -> dict[str, str]:
+    """The digest of each function, method and class body of a file, by its dotted name; `<module>` is the rest."""
+    found: dict[str, list[ast.stmt]] = {}
+
+    def visit(body: list[ast.stmt], prefix: str, rest: str) -> None:
+        for node in body:
+            if isinstance(node, ast.ClassDef):
+                visit(node.body, f"{prefix}{node.name}.", f"{prefix}{node.name}")
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found.setdefault(f"{prefix}{node.name}", []).append(node)
+            else:
+                found.setdefault(rest, []).append(node)
+
+    tree = parsed(source)
+    visit([] if tree is None else tree.body, "", "<module>")
+    forms = {name: "\n".join(line for node in nodes for line in _written(node)) for name, nodes in found.items()}
+    return {name: hashlib.sha256(form.encode()).hexdigest() for name, form in forms.items()}
+
+
 def parsed(source: bytes) -> ast.Module | None:
     """The syntax tree of a file, or None of what Python cannot read."""
     try:

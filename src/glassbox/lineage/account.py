@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glassbox.artifacts import code, evaluation, leaks, model, shards, split
+from glassbox.artifacts import catalog, code, document, evaluation, leaks, model, shards, split
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import flat, resolved
 from glassbox.artifacts.split import FOLDS, LABEL, labels
@@ -77,11 +77,16 @@ def record(
         folds=[_fold(name, seen.images[seen.images["fold"] == name]) for name in FOLDS],
         leaks=leaks.read(whole.settings.split),
         rejected=len(shards.read_rejected(whole.split.dataset)),
-        withdrawn=0,
+        withdrawn=_withdrawn(whole.split.source),
         scores=_scores(key, lineage.model_sha256),
         images=seen.images[list(COLUMNS)].reset_index(drop=True),
         uv_lock=_file(Path(LOCK), subject.revision.tracked(LOCK)),
     )
+
+
+def _withdrawn(source: str) -> int:
+    counts = document.read(catalog.counts_path(source), f"catalog@{source}")
+    return int(counts["withdrawn"]["images"])
 
 
 def _file(path: Path, tracked: Tracked) -> File:

@@ -157,14 +157,13 @@ def weight_links(whole: Resolved) -> list[Link]:
 
 
 def data_links(
-    whole: Resolved, pixels: Mapping[str, str], zips: Mapping[str, str]
+    whole: Resolved, sha256: Mapping[str, Mapping[str, tuple[str, ...]]]
 ) -> tuple[list[Link], Seen | None]:
     """Whether every image that an experiment's folds name is in index, catalog, archive and shards as they say.
 
     Args:
         whole: The experiment.
-        pixels: Shard and row, joined by a colon, -> the SHA-256 of what is stored there.
-        zips: Path of an archive that is at hand -> its SHA-256.
+        sha256: Path of an output -> file in it -> what was found there, as `outputs.Output.sha256`.
     """
     name, dataset, source = whole.settings.split, whole.split.dataset, whole.split.source
     checks = Checks(f"images of split {name}", f"run `dvc repro split@{name}`")
@@ -172,53 +171,59 @@ def data_links(
     with checks.refusals():
         folds = pd.concat([split.read(name, fold).assign(fold=fold) for fold in FOLDS], ignore_index=True)
         index, made_of = shards.read_index(dataset)
-        there, archive_sha256 = members.read(source)
+        there, archive_sha256 = members.read_digests(source)
         record = document.read(archive.record_path(source), f"download@{source}")
         rows, _ = catalog.read(source, ["image_id", "patient_id", "member"])
-        checks.same("index.parquet, archive_sha256", made_of["archive_sha256"], archive_sha256)
         checks.same("index.parquet, catalog_sha256", made_of["catalog_sha256"], sha256_file(catalog.path(source)))
         checks.same("index.parquet, code", made_of["code"], code.read("pixels").sha256)
         checks.same(f"{archive.record_path(source)}, sha256", record["sha256"], archive_sha256)
-        if zip_sha256 := zips.get(archive.path(source).as_posix()):
-            checks.same(f"{archive.path(source)}, sha256", zip_sha256, archive_sha256)
         checks.same(
             f"{archive.record_path(source)}, members_sha256", record["members_sha256"], members.contents(there)
         )
-        images = _joined(folds, index.to_pandas(), rows, pd.DataFrame(there))
-        _compare_images(checks, images, pixels)
+        zipped = archive.path(source).as_posix()
+        for (found,) in sha256.get(zipped, {}).values():  # none where it is missing, which a link says
+            checks.same(f"{zipped}, sha256", found, archive_sha256)
+        listed = rows.merge(pd.DataFrame(there, columns=["member", "sha256"]), on="member", how="left")
+        of_catalog = members.contents(zip(listed["member"], listed["sha256"].fillna(""), strict=True))
+        checks.same("index.parquet, images_sha256", made_of["images_sha256"], of_catalog)
+        images = _joined(folds, index.to_pandas(), listed)
+        _compare_images(checks, images, sha256.get(shards.folder(dataset).as_posix(), {}))
         shared = summary.leaks(folds)
         checks.same(f"{leaks.folder(name)}/leakage.json", leaks.read(name), shared)
         seen, count = Seen(images, record), len(images)
     return checks.links(f"{count:,} rows, each in index, catalog, archive and shards"), seen
 
 
-def _joined(folds: pd.DataFrame, index: pd.DataFrame, rows: pd.DataFrame, there: pd.DataFrame) -> pd.DataFrame:
+def _joined(folds: pd.DataFrame, index: pd.DataFrame, listed: pd.DataFrame) -> pd.DataFrame:
     """The rows of all folds, each with what index, catalog and archive say of its image, null where nothing."""
     stored = index[["image_id", "shard", "row", "source_sha256", "pixels_sha256"]]
-    there = there[["name", "sha256"]].rename(columns={"name": "member"})
-    listed = rows.merge(there, on="member", how="left", validate="one_to_one")
     return folds.merge(stored, on="image_id", how="left", suffixes=("", "_stored"), validate="many_to_one").merge(
         listed, on="image_id", how="left", suffixes=("", "_listed"), validate="many_to_one"
     )
 
 
-def _compare_images(checks: Checks, images: pd.DataFrame, pixels: Mapping[str, str]) -> None:
-    """Notes the first image of each kind of difference."""
-    place = images["shard"].str.cat(images["row"].astype("Int64").astype("string"), sep=":")
+def _compare_images(checks: Checks, images: pd.DataFrame, pixels: Mapping[str, tuple[str, ...]]) -> None:
+    """Notes the first image of each kind of difference; `pixels` holds the SHA-256 of each shard's rows."""
+    places = zip(images["shard"], images["row"].fillna(-1).astype(int), strict=True)
+    stored = pd.Series([_at(pixels.get(shard, ()), row) for shard, row in places], images.index, "str")
     pairs = {
         "the index": ("source_sha256", images["source_sha256_stored"]),
         "the index's pixels": ("pixels_sha256", images["pixels_sha256_stored"]),
         "the archive's members": ("source_sha256", images["sha256"]),
-        "the shards": ("pixels_sha256", place.map(pixels)),
+        "the shards": ("pixels_sha256", stored),
         "the catalog": ("patient_id", images["patient_id_listed"]),
     }
     for where, (column, other) in pairs.items():
-        differs = images[column].to_numpy() != other.to_numpy()
+        differs = ~(images[column] == other).to_numpy(bool)
         if differs.any():
             at = int(differs.argmax())
             row = images.iloc[at]
             what = f"{row['image_id']} ({row['fold']}), {column} by {where}"
             checks.same(f"{int(differs.sum()):,} images, the first {what}", other.iloc[at], row[column])
+
+
+def _at(digests: tuple[str, ...], row: int) -> str | None:
+    return digests[row] if 0 <= row < len(digests) else None
 
 
 def score_links(experiment: str, model_sha256: str) -> list[Link]:

@@ -1,4 +1,4 @@
-"""Sums of files, read once each and side by side: MD5, by which DVC knows them, and SHA-256 of parts."""
+"""Sums of files, read once each and side by side: MD5, by which DVC knows them, and SHA-256 of rows."""
 
 from __future__ import annotations
 
@@ -11,73 +11,70 @@ from tqdm import tqdm
 from glassbox.processor import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 #: Bytes that are read at once. Hashes of so many are computed without Python's lock.
 _BLOCK = 4 * 1024 * 1024
 
 
-class Part(NamedTuple):
-    """A piece of a file."""
+class Rows(NamedTuple):
+    """Pieces of a file that lie one after the other."""
 
-    offset: int  #: In bytes.
-    length: int  #: In bytes.
+    offset: int  #: Of the first, in bytes.
+    length: int  #: Of each, in bytes; at least 1.
+    number: int  #: How many.
 
 
 class Sums(NamedTuple):
     """What came of reading a file."""
 
     md5: str
-    #: Of its parts, in their order.
+    #: Of its rows, in their order; of one that the file does not hold wholly, none.
     sha256: tuple[str, ...] = ()
 
 
-def sums(path: Path, parts: Sequence[Part] = (), bar: tqdm[Any] | None = None) -> Sums:
-    """The MD5 of a file and the SHA-256 of parts of it, in hexadecimal; it is read once, in blocks.
+def sums(path: Path, rows: Rows | None = None, bar: tqdm[Any] | None = None) -> Sums:
+    """The MD5 of a file and the SHA-256 of each of its rows, in hexadecimal; it is read once, in blocks.
 
     Args:
         path: The file.
-        parts: By offset, none reaching into another.
+        rows: Where they lie, if there are any.
         bar: Told how many bytes were read.
     """
-    whole, found = hashlib.md5(usedforsecurity=False), []
-    waiting = iter(parts)
-    part = next(waiting, None)
-    running = hashlib.sha256()
+    whole, running, found = hashlib.md5(usedforsecurity=False), hashlib.sha256(), []
+    # Where the row that is being read begins.
+    start, length, left = rows or Rows(0, 1, 0)
     position, block = 0, memoryview(bytearray(_BLOCK))
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(block):
             whole.update(block[:count])
-            while part and part.offset < position + count:
-                start = max(part.offset, position)
-                end = min(part.offset + part.length, position + count)
-                running.update(block[start - position : end - position])
-                if end < part.offset + part.length:
+            end = position + count
+            while left and start < end:
+                running.update(block[max(start - position, 0) : min(start + length, end) - position])
+                if start + length > end:
                     break
                 found.append(running.hexdigest())
-                part, running = next(waiting, None), hashlib.sha256()
-            position += count
+                running, start, left = hashlib.sha256(), start + length, left - 1
+            position = end
             if bar is not None:
                 bar.update(count)
-    # Parts that the file does not reach have no sum, and none that is expected is empty.
-    found += [""] * (len(parts) - len(found))
     return Sums(whole.hexdigest(), tuple(found))
 
 
-def all_sums(wanted: Mapping[Path, Sequence[Part]], label: str) -> dict[Path, Sums]:
+def all_sums(wanted: Mapping[Path, Rows | None], label: str) -> dict[Path, Sums]:
     """The sums of many files, as many at once as there are cores; a file under two names is read once.
 
     Args:
-        wanted: Files that are there, and parts of them.
+        wanted: Files that are there, and their rows.
         label: Of the progress bar.
     """
     # Hard links, as of DVC's cache and the workspace.
     first: dict[tuple[int, int], Path] = {}
     stats = {path: path.stat() for path in wanted}
-    for path, parts in wanted.items():
+    for path, rows in wanted.items():
         key = stats[path].st_dev, stats[path].st_ino
-        if key not in first or len(parts) > len(wanted[first[key]]):
+        if key not in first or rows:
             first[key] = path
     total = sum(stats[path].st_size for path in first.values())
     with (

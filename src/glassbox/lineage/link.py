@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+#: Characters that a message spends on a value.
+_LENGTH = 300
+
+
 class Verdict(StrEnum):
     """What came of looking at a link."""
 
@@ -68,7 +72,8 @@ class Checks:
     def same(self, what: str, found: object, expected: object) -> None:
         """Notes a difference, if there is one."""
         if found != expected:
-            self._wrong.append(wrong(self._name, f"{what}: {found}", f"{what}: {expected}", self._action))
+            pair = (f"{what}: {_short(found)}", f"{what}: {_short(expected)}")
+            self._wrong.append(wrong(self._name, *pair, self._action))
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
@@ -87,3 +92,8 @@ class Checks:
     def links(self, found: str) -> list[Link]:
         """What differs; where nothing does, the one line that says what was found."""
         return self._wrong or [verified(self._name, found)]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"

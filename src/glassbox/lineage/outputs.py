@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from glassbox.artifacts import archive
 from glassbox.lineage import pixels
-from glassbox.lineage.digests import Part, all_sums
+from glassbox.lineage.digests import Rows, all_sums
 from glassbox.lineage.link import Link, Verdict, verified, wrong
 from glassbox.lineage.revision import folder_md5
 from glassbox.params.read import parse
@@ -17,7 +17,7 @@ from glassbox.params.sources import PhantomSource
 from glassbox.phantoms import archive as phantom
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from glassbox.lineage.digests import Sums
     from glassbox.lineage.lock import Tracked
@@ -49,8 +49,8 @@ class Output:
         copies: Those at hand.
         members: Path from the output, empty for a file itself -> MD5, where something that is whole says so.
         is_pushed: Whether `dvc push` takes it to remotes.
-        pixels: Of a dataset's shards: file and row, joined by a colon -> the SHA-256 of what is stored there.
-        sha256: Of an archive at hand; else empty.
+        sha256: Path from the output -> what was found in a copy that is whole: of a shard the SHA-256 of each
+            stored image; of an archive its own, since two zips of one MD5 can be made.
     """
 
     stage: str
@@ -58,8 +58,7 @@ class Output:
     copies: list[Copy]
     members: dict[str, str]
     is_pushed: bool
-    pixels: dict[str, str] = field(default_factory=dict)
-    sha256: str = ""
+    sha256: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_archive(self) -> bool:
@@ -104,25 +103,24 @@ def outputs(revision: Revision, stages: Iterable[str], scratch: Path) -> list[Ou
 
 def _rehash(found: Iterable[Output], scratch: Path) -> None:
     """Reads every copy of some outputs once, and notes what each is."""
-    wanted: dict[Path, Sequence[Part]] = {}
+    wanted: dict[Path, Rows | None] = {}
     for output in found:
         for copy in output.copies:
-            wanted |= dict.fromkeys(copy.files.values(), ())
-        # Of one copy: what is stored in the others has its MD5.
+            wanted |= dict.fromkeys(copy.files.values())
         if output.copies and (dataset := pixels.dataset(output.tracked.path)):
-            wanted |= pixels.parts(output.copies[0].files, dataset, scratch)
-        elif output.copies and output.is_archive:
-            wanted |= {path: [Part(0, path.stat().st_size)] for path in output.copies[0].files.values()}
+            wanted |= pixels.rows(output.copies[0].files, dataset, scratch)
+        if output.is_archive:
+            places = (path for copy in output.copies for path in copy.files.values())
+            wanted |= {path: Rows(0, max(path.stat().st_size, 1), 1) for path in places}
     hashed = all_sums(wanted, "hashing")
     for output in found:
         for copy in output.copies:
             _judge(output, copy, hashed)
+            if copy.damage:
+                continue
             for name, path in copy.files.items():
-                for row, sha256 in enumerate(hashed[path].sha256):
-                    if output.is_archive:
-                        output.sha256 = sha256
-                    else:
-                        output.pixels[f"{name}:{row}"] = sha256
+                if hashed[path].sha256:
+                    output.sha256[name] = hashed[path].sha256
 
 
 def generate(output: Output, params: Any, folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,13 +13,19 @@ from glassbox.files import atomic
 from glassbox.lineage import keys, patients, vault, verify
 from glassbox.lineage.bom import bom
 from glassbox.lineage.croissant import croissant
+from glassbox.lineage.link import Checks, Link
 from glassbox.lineage.merkle import Tree
-from glassbox.lineage.statement import statement
+from glassbox.lineage.statement import REVISION, statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from glassbox.lineage.record import Record
+
+
+#: What `verify.say` begins the line of a check with that failed.
+_FAILED = "FAIL"
+_ACTION = "ask whoever kept the parcel which of the two is older: one of them was rewritten"
 
 
 class ParcelError(GlassboxError):
@@ -130,6 +137,51 @@ def disclose(parcel: Path, salts: Path, patient_ids: Sequence[str], target: Path
         except OSError as error:
             raise _unwritable(target, error) from None
     return proofs
+
+
+def compared(record: Record, folder: Path, key: Path | None) -> list[Link]:
+    """Whether a parcel is whole, and says of a model what the audit found.
+
+    Args:
+        record: What the audit found.
+        folder: The parcel.
+        key: The signer's public key as PEM, got by another way than the parcel; None takes the one in the parcel,
+            which whoever replaces the parcel replaces, too.
+    """
+    checks = Checks(f"parcel {folder}", _ACTION)
+    with redirect_stdout(io.StringIO()) as said:
+        failures = verify.run(folder, key, None, [])
+    if failures:
+        for line in said.getvalue().splitlines():
+            if line.startswith(_FAILED):
+                checks.same("verify.py", line.removeprefix(_FAILED).strip(), "a check that passes")
+        return checks.links("")
+    content = (folder / verify.STATEMENT).read_bytes()
+    pem = (key or folder / verify.PUBLIC_KEY).read_bytes()
+    signed = verify.opened(content, verify.public_key(pem))
+    own = statement(record, {}, "")
+    found, wanted = _facts(own), _facts(signed)
+    for name in sorted(found.keys() | wanted.keys()):
+        checks.same(name, found.get(name, "nothing"), wanted.get(name, "nothing"))
+    return checks.links(f"signed, and says the same in {len(wanted)} parameters and digests")
+
+
+def _facts(said: dict[str, Any]) -> dict[str, Any]:
+    """What a statement says of how the model was made: name -> value or digest.
+
+    Left out is what may change afterwards: the documents and the root, which every export makes anew, the commit,
+    which is made after the model, and what was measured.
+    """
+    build = said["predicate"]["buildDefinition"]
+    subjects = {one["name"]: one["digest"] for one in said["subject"]}
+    made_from = {one["name"]: one.get("digest", one.get("uri")) for one in build["resolvedDependencies"]}
+    made_from.pop(REVISION, None)
+    return {
+        **{name: subjects[name] for name in (verify.MODEL, verify.HISTORY, verify.LINEAGE)},
+        **build["externalParameters"],
+        **build["internalParameters"],
+        **made_from,
+    }
 
 
 def _digests(parcel: Path) -> list[bytes]:

@@ -13,14 +13,14 @@ from glassbox.archives import zip as zips
 from glassbox.artifacts import archive, members, shards, table
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.keyed import Purpose, ranks
-from glassbox.lineage.digests import Part
+from glassbox.lineage.digests import Rows
 from glassbox.lineage.link import Checks, Link
 from glassbox.paths import DATA
 from glassbox.processor import cores
 from glassbox.shards import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -37,8 +37,8 @@ def dataset(path: str) -> str | None:
     return name if folder == _FOLDER else None
 
 
-def parts(files: Mapping[str, Path], name: str, scratch: Path) -> dict[Path, Sequence[Part]]:
-    """The stored images of each shard, in the order of its rows; nothing of what cannot be read.
+def rows(files: Mapping[str, Path], name: str, scratch: Path) -> dict[Path, Rows]:
+    """Where the stored images of each shard lie; nothing of what cannot be read.
 
     That it cannot is found elsewhere, by the MD5 of the file and by whoever reads the index.
 
@@ -51,19 +51,15 @@ def parts(files: Mapping[str, Path], name: str, scratch: Path) -> dict[Path, Seq
         place = scratch / name / _INDEX
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(files[_INDEX].absolute())
-        rows, made_of = table.read(place, f"resize@{name}", shards.INDEX)
-        held, size = Counter(rows["shard"].to_pylist()), int(made_of["size"])
-        starts = {
-            files[shard]: (shards.mapped(files[shard], count, size, name), count) for shard, count in held.items()
+        index, made_of = table.read(place, f"resize@{name}", shards.INDEX)
+        held, size = Counter(index["shard"].to_pylist()), int(made_of["size"])
+        # A map's `offset` is known before anything of it is looked at.
+        return {
+            files[shard]: Rows(shards.mapped(files[shard], count, size, name).offset, size * size, count)  # type: ignore[attr-defined]
+            for shard, count in held.items()
         }
     except (KeyError, ArtifactError):
         return {}
-    area = size * size
-    # `offset` is of the memory map, which maps nothing until it is looked at.
-    return {
-        path: [Part(images.offset + row * area, area) for row in range(count)]  # type: ignore[attr-defined]
-        for path, (images, count) in starts.items()
-    }
 
 
 def recomputed(whole: Resolved, images: pd.DataFrame, most: int) -> list[Link]:
@@ -79,12 +75,12 @@ def recomputed(whole: Resolved, images: pd.DataFrame, most: int) -> list[Link]:
     checks = Checks(
         f"pixels of dataset {whole.split.dataset}", f"run `dvc repro --force resize@{whole.split.dataset}`"
     )
-    rows = images.drop_duplicates("image_id")
-    rows = rows[ranks(rows["image_id"].tolist(), Purpose.SAMPLE, 0) < most]
+    drawn = images.drop_duplicates("image_id")
+    drawn = drawn[ranks(drawn["image_id"].tolist(), Purpose.SAMPLE, 0) < most]
     with checks.refusals():
         there = {member.name: member for member in members.read(whole.split.source)[0]}
         stored = shards.Images(whole.split.dataset)
-        positions = stored.positions(rows["image_id"].tolist(), rows["pixels_sha256"].tolist())
+        positions = stored.positions(drawn["image_id"].tolist(), drawn["pixels_sha256"].tolist())
         with zips.opened(archive.path(whole.split.source)) as descriptor, ThreadPoolExecutor(cores()) as pool:
 
             def same(member: str, position: int) -> bool:
@@ -92,8 +88,8 @@ def recomputed(whole: Resolved, images: pd.DataFrame, most: int) -> list[Link]:
                 made = decode.decode(content, whole.dataset.size, whole.dataset.method).pixels
                 return np.array_equal(made, stored.gather(np.array([position]))[0])
 
-            again = pool.map(same, rows["member"], positions.tolist())
-            found = list(tqdm(again, total=len(rows), unit="image", desc="decoding again", disable=None, delay=1))
-        differing = rows["image_id"][np.logical_not(found)].tolist()
+            again = pool.map(same, drawn["member"], positions.tolist())
+            found = list(tqdm(again, total=len(drawn), unit="image", desc="decoding again", disable=None, delay=1))
+        differing = drawn["image_id"][np.logical_not(found)].tolist()
         checks.same("other pixels than their files give", differing[:3], [])
-    return checks.links(f"{len(rows):,} images decoded and scaled again: the same bytes")
+    return checks.links(f"{len(drawn):,} images decoded and scaled again: the same bytes")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: What was done: a training by `dvc repro`, its parameters those of params.yaml.
 BUILD_TYPE = "urn:glassbox:training:v1"
 BUILDER = "urn:glassbox:dvc-repro"
+#: Name of the commit among what a model was made from.
+REVISION = "revision"
 #: Stages whose outputs are made of the model, not the model of them.
 _AFTER = ("predict", "evaluate", "explain", "compare")
 
@@ -86,7 +88,7 @@ def _origins(record: Record) -> list[dict[str, Any]]:
     """The revision, the locked packages, the archives and the initial weights."""
     found = []
     if record.revision:
-        found.append({"name": "revision", "digest": {"gitCommit": record.revision}})
+        found.append({"name": REVISION, "digest": {"gitCommit": record.revision}})
     if record.uv_lock:
         found.append(_file(record.uv_lock.path, record.uv_lock))
     for archive in record.archives:

@@ -13,17 +13,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from glassbox.lineage.audit import Audit
+    from glassbox.lineage.difference import Difference
     from glassbox.lineage.record import Fold, Record
 
 _WRITERS = {".csv": "CSV", ".parquet": "Parquet"}
 
 
-def lines(audit: Audit) -> list[str]:
+def text(audit: Audit) -> str:
     """The verdict on every link, what made the model, and the verdict on it."""
     told = [line for link in audit.links for line in _link(link)]
     if audit.record is not None:
         told += ["", *_record(audit.record)]
-    return [*told, "", f"{audit.subject.stage} of {audit.subject.revision.name}: {verdict(audit)}"]
+    return "\n".join([*told, "", f"{audit.subject.stage} of {audit.subject.revision.name}: {verdict(audit)}"])
 
 
 def verdict(audit: Audit) -> str:
@@ -55,6 +56,18 @@ def as_json(audit: Audit) -> str:
         },
         indent=2,
     )
+
+
+def differences(found: list[Difference]) -> str:
+    """What differs between two models, a line each."""
+    if not found:
+        return "Nothing differs: images, parameters, code, weights, archive, packages and machine are the same."
+    return "\n".join(f"{one.kind:<11}{one.name}: {one.first or '-'} -> {one.second or '-'}" for one in found)
+
+
+def differences_as_json(found: list[Difference]) -> str:
+    """The same as one JSON document, a list."""
+    return json.dumps([one._asdict() for one in found], indent=2)
 
 
 def write_images(record: Record, path: Path) -> None:

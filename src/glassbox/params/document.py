@@ -14,6 +14,7 @@ from glassbox.params.read import parse, values
 from glassbox.params.sources import AnySource
 from glassbox.params.splits import Split
 from glassbox.params.weights import NoWeights, Weights
+from glassbox.params.withdrawn import Withdrawn, refuse_other
 from glassbox.paths import DATA, PARAMS
 
 #: Folders of `metrics/` that hold no experiment.
@@ -25,6 +26,7 @@ class Params(Frozen):
 
     profile: Key
     sources: dict[Key, AnySource]
+    withdrawn: dict[Key, Withdrawn] = Field(default={})
     datasets: dict[Key, Dataset]
     splits: dict[Key, Split]
     weights: dict[Key, Weights]
@@ -121,8 +123,10 @@ def _one_source(place: str, dataset: str, found: str, wanted: str) -> None:
 
 
 def load() -> Params:
-    """All of params.yaml, refused as `values` and `checked` do."""
-    return checked(values(), str(PARAMS))
+    """All of params.yaml, refused as `values`, `checked` and `withdrawn.refuse_other` do."""
+    params = checked(values(), str(PARAMS))
+    refuse_other(params.withdrawn, params.sources)
+    return params
 
 
 def checked(found: Any, place: str) -> Params:

@@ -47,18 +47,19 @@ def build(settings: Dataset, dataset: str) -> None:
         ArtifactError: The catalog or the index of the archive's members is missing or damaged.
     """
     target = shards.folder(dataset)
-    there, archive_sha256 = members.read(settings.source)
+    images = plans.images(settings.source)
     made_of = {
         "size": settings.size,
         "method": settings.method,
         "code": code.read("pixels").sha256,
         "shard_images": settings.shard_images,
-        "archive_sha256": archive_sha256,
+        # Of the catalog's images alone: whoever else is in the archive, these shards are the same.
+        "images_sha256": members.contents((image.member.name, image.member.sha256) for image in images),
         "catalog_sha256": sha256_of(catalog.path(settings.source), f"catalog@{settings.source}"),
     }
     unfinished = WORK / "resize" / dataset / fingerprint(made_of)
     unfinished.mkdir(parents=True, exist_ok=True)
-    planned = plans.plan(settings, there, unfinished.resolve(), plans.find(dataset, made_of))
+    planned = plans.plan(settings, images, unfinished.resolve(), plans.find(dataset, made_of))
     _run([plan for plan in planned if not plan.is_done], dataset)
     tables = [plan.read() for plan in planned]
     index = pa.concat_tables([rows for rows, _ in tables])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from glassbox.artifacts import archive, catalog, shards
+from glassbox.artifacts import archive, catalog, members, shards
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.keyed import Purpose, number
 from glassbox.shards.shard import Image, ShardPlan, Stored
@@ -14,31 +14,37 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from glassbox.artifacts.members import Member
     from glassbox.params.datasets import Dataset
 
 
-def plan(settings: Dataset, there: list[Member], folder: Path, stored: Mapping[str, Stored]) -> list[ShardPlan]:
-    """The shards of a dataset in archive order, each a file of `folder`.
-
-    `there` are the members of its archive, and `stored` is what `find` found.
+def images(source: str) -> list[Image]:
+    """The images that a source's catalog lists, in archive order.
 
     Raises:
-        ArtifactError: The catalog is missing or damaged, or lists what is not in the archive.
+        ArtifactError: The catalog or the index of the archive's members is missing or damaged, or the one lists
+            what the other does not have.
     """
-    at = {member.name: member for member in there}
-    rows, _ = catalog.read(settings.source, ["image_id", "member"])
+    at = {member.name: member for member in members.read(source)[0]}
+    rows, _ = catalog.read(source, ["image_id", "member"])
     try:
-        members = [at[name] for name in rows["member"]]
+        return [Image(image, at[name]) for image, name in zip(rows["image_id"], rows["member"], strict=True)]
     except KeyError as lost:
         what = f"lists {lost}, which is not in its archive"
-        raise ArtifactError(catalog.path(settings.source), what, f"catalog@{settings.source}") from None
-    ids = rows["image_id"].tolist()
-    images = [Image(image, member, stored.get(member.sha256)) for image, member in zip(ids, members, strict=True)]
+        raise ArtifactError(catalog.path(source), what, f"catalog@{source}") from None
+
+
+def plan(
+    settings: Dataset, listed: Sequence[Image], folder: Path, stored: Mapping[str, Stored]
+) -> list[ShardPlan]:
+    """The shards of a dataset in archive order, each a file of `folder`.
+
+    `listed` are its images, and `stored` is what `find` found.
+    """
+    found = [image._replace(stored=stored.get(image.member.sha256)) for image in listed]
     zipped = archive.path(settings.source).resolve()
     return [
-        ShardPlan(zipped, tuple(images[part]), settings.size, settings.method, folder / f"part-{place:05d}.h5")
-        for place, part in enumerate(cut(ids, settings.shard_images))
+        ShardPlan(zipped, tuple(found[part]), settings.size, settings.method, folder / f"part-{place:05d}.h5")
+        for place, part in enumerate(cut([image.image_id for image in listed], settings.shard_images))
     ]
 
 
@@ -75,8 +81,8 @@ def cut(images: Sequence[str], about: int) -> list[slice]:
 def find(dataset: str, made_of: Mapping[str, Any]) -> dict[str, Stored]:
     """What an earlier build of a dataset stored and the next may copy, by the SHA-256 of the image's file.
 
-    Empty where its pixels were made in another way. Empty, too, where nothing at all changed: then the build is
-    repeated on purpose, and everything is decoded again.
+    Empty where its pixels were made in another way. Empty, too, where nothing of what is to be built changed: then
+    the build is repeated on purpose, or from another zip of the same images, and everything is decoded again.
 
     Args:
         dataset: Key of the dataset.

@@ -1,0 +1,157 @@
+"""Taking patients out of a source: what is built next is what it would be had they never been there."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import yaml
+
+from glassbox.artifacts import archive, catalog, code
+from glassbox.artifacts.damage import ArtifactError
+from glassbox.files import locked, write_text
+from glassbox.lineage import consequences
+from glassbox.lineage.consequences import WithdrawalError
+from glassbox.lineage.sightings import seen_by
+from glassbox.params import withdrawn
+from glassbox.params.document import checked
+from glassbox.params.read import ParamsError, values
+from glassbox.paths import PARAMS, WORK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from glassbox.lineage.consequences import Change
+    from glassbox.lineage.sightings import Sightings
+
+_SECTION = "withdrawn"
+#: Ids that a line names, of however many there are.
+_NAMED = 10
+
+
+def withdraw(source: str, patients: Sequence[str]) -> list[str]:
+    """Writes patients to the list of a source, and the lists to params.yaml, of which all else stays as it is.
+
+    The list comes first: killed in between, the stage `code` refuses params.yaml until it follows.
+
+    Args:
+        source: Key of the source.
+        patients: Their ids, of which some may be withdrawn already.
+
+    Returns:
+        Lines that say who was withdrawn, which models saw them, what becomes of the folds, and what `dvc repro`
+        will run.
+
+    Raises:
+        ParamsError: params.yaml, or a list, is wrong.
+        WithdrawalError: There is no such source or patient, its catalog is not at hand, or a split cannot do
+            without them. As with any other error nothing was written.
+    """
+    with locked(WORK / "locks" / "withdraw.lock", "glassbox withdraw"):
+        params = checked(values(), str(PARAMS))
+        if source not in params.sources:
+            raise WithdrawalError(
+                f"{PARAMS} has no source {source!r}",
+                f"one of: {', '.join(params.sources) or 'none'}",
+                "name one of them, or compose a profile that has it with `glassbox use PROFILE`",
+            )
+        before, named = withdrawn.read(source), sorted(set(patients))
+        _refuse_unknown(source, named, before)
+        lists = withdrawn.section(params.sources) | {source: sorted({*before, *named})}
+        changes, kept = consequences.of_withdrawal(params, source, lists[source])
+        seen = seen_by(source, named)
+        # The stage `code` checks params.yaml; what it writes is of no parameter.
+        stages = consequences.rebuilt([code.STAGE, f"catalog@{source}"], [*kept, code.path("catalog").parent])
+        text = _with_section(PARAMS.read_text(encoding="utf-8"), lists)
+        withdrawn.write(source, lists[source])
+        write_text(PARAMS, text)
+    new = [patient for patient in named if patient not in before]
+    return [
+        f"withdrawn from {source}: {', '.join(new) or 'nobody new'}",
+        *([f"already withdrawn: {', '.join(old)}"] if (old := [one for one in named if one in before]) else []),
+        f"{withdrawn.path(source)} has {len(lists[source]):,} patients and {PARAMS} follows it: commit both",
+        *_say_seen(seen),
+        *map(_say_change, changes),
+        f"`dvc repro` will run, because of it: {', '.join(stages)}",
+        f"their films stay in {archive.path(source)}, in DVC's cache and in earlier revisions (docs/withdraw.md)",
+    ]
+
+
+def _refuse_unknown(source: str, patients: Sequence[str], withdrawn_before: Sequence[str]) -> None:
+    try:
+        rows, _ = catalog.read(source, ["patient_id"])
+    except ArtifactError as error:
+        place = catalog.path(source)
+        raise WithdrawalError(
+            error.found,
+            f"the catalog of {source}, which has its patients",
+            f"bring it with `dvc pull {place}`, or make it with `dvc repro catalog@{source}`",
+        ) from None
+    # Who is withdrawn already is in no catalog that was made since.
+    known = sorted({*rows["patient_id"], *withdrawn_before})
+    if unknown := [patient for patient in patients if patient not in known]:
+        near = list(dict.fromkeys(one for patient in unknown for one in get_close_matches(patient, known)))
+        raise WithdrawalError(
+            f"{source} has no patient {', '.join(map(repr, unknown))}",
+            f"patients of its catalog, {'the nearest are' if near else 'such as'} {_some(near or known)}",
+            "correct the id",
+        )
+
+
+def _with_section(text: str, lists: dict[str, list[str]]) -> str:
+    """The text of params.yaml with the lists in their section, every other character as it was.
+
+    Raises:
+        ParamsError: It is written in a way that this cannot edit.
+    """
+    section = yaml.safe_dump({_SECTION: lists}, sort_keys=False, width=100)
+    document = yaml.compose(text)
+    assert document is not None  # its values were checked
+    for key, value in document.value:
+        if key.value == _SECTION:
+            start, end = key.start_mark.index, value.end_mark.index
+            # A block ends for YAML where the next begins: what is said between them stays.
+            old = text[start:end].splitlines(keepends=True)
+            while old and not old[-1].partition("#")[0].strip():
+                end -= len(old.pop())
+            edited = text[:start] + section + text[end:].removeprefix("\n" if text[end - 1] != "\n" else "")
+            break
+    else:
+        edited = text + ("" if text.endswith("\n") else "\n") + section
+    try:
+        fits = yaml.safe_load(edited) == {**yaml.safe_load(text), _SECTION: lists}
+    except yaml.YAMLError:
+        fits = False
+    if not fits:
+        raise ParamsError(
+            f"{PARAMS} is written in a way in which its section {_SECTION!r} cannot be replaced",
+            "a mapping in block style, as `glassbox use` writes it",
+            "compose it anew with `glassbox use PROFILE`",
+        )
+    return edited
+
+
+def _say_seen(seen: Sightings) -> Iterator[str]:
+    for experiment, fold, patient, images in seen.found:
+        yield f"seen by {experiment} in {fold}: {patient}, {_images(len(images))}: {_some(images)}"
+    if not seen.found:
+        yield f"seen by no experiment of {PARAMS}{' whose folds are at hand' if seen.unread else ''}"
+    for path in seen.unread:
+        yield f"unread, because it is missing or damaged: {path}"
+
+
+def _say_change(change: Change) -> str:
+    said = [f"{_images(change.images)} of theirs leave"]
+    said += [f"another patient enters: {patient}" for patient in change.entered]
+    said += [f"another patient leaves: {patient}" for patient in change.left]
+    if change.redrawn:
+        said.append(f"shown more or less often, {_images(len(change.redrawn))}: {_some(change.redrawn)}")
+    return f"split {change.split}, {change.fold}: {'; '.join(said)}"
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:_NAMED]) + (f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else "")
