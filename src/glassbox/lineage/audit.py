@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from glassbox.artifacts import archive, model
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import resolved
-from glassbox.lineage import contents, parcel, pixels, runs, stages
+from glassbox.lineage import committed, contents, parcel, pixels, runs, stages
 from glassbox.lineage.account import record
-from glassbox.lineage.link import Link, Verdict, verified
-from glassbox.lineage.lock import NAME, LineageError
+from glassbox.lineage.link import Link, Verdict
+from glassbox.lineage.lock import LineageError
 from glassbox.lineage.outputs import Output, generate, outputs
-from glassbox.lineage.revision import git
 from glassbox.lineage.subject import Subject, find
-from glassbox.lineage.view import CODE, view
+from glassbox.lineage.view import view
 from glassbox.params.experiments import PHASES
-from glassbox.paths import PARAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from glassbox.artifacts.model import Lineage
     from glassbox.lineage.record import Record
-    from glassbox.lineage.revision import Revision
-
-
-#: How many files a message names.
-_NAMED = 5
 
 
 class Audit(NamedTuple):
@@ -69,9 +61,9 @@ def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 
     # Arrow's own allocator keeps what it was given once: a quarter of the whole process over NIH's 112,120 images.
     pa.set_memory_pool(pa.system_memory_pool())
     subject = find(said, root)
-    revision = subject.revision
-    chain = _chain(subject)
-    committed = _committed(revision, chain, root)
+    revision, chain = subject.revision, _chain(subject)
+    others = [stage for stage in _measuring(subject) if stage not in chain]
+    held = committed.link(revision, chain, others, subject.md5, root)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve()
         made = outputs(revision, chain, folder / "git")
@@ -80,12 +72,11 @@ def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 
         found = [_link(output, without_archive=without_archive) for output in made]
         found += stages.links(revision, chain, made)
         with view(folder / "view", revision, made):
-            inside, lineage, known = _inside(subject, committed, made, again)
-        found += inside
-        if lineage is not None and subject.phase == "fine_tune":
-            files = model.Files(*(folder / "view" / path for path in model.files(subject.experiment)))
-            found += runs.links(lineage, files)
-    return Audit(subject, [*found, committed], known)
+            inside = _inside(subject, held, made, again)
+        found += inside.links
+        if inside.proved is not None:
+            found += runs.links(inside.proved, whole=held.verdict != Verdict.VERIFIED)
+    return Audit(subject, [*found, held], inside.record)
 
 
 def against(done: Audit, kept: Path, key: Path | None) -> Audit:
@@ -114,47 +105,57 @@ def proved(said: str, root: Path, *, without_archive: bool = False) -> Record:
 def _link(output: Output, *, without_archive: bool) -> Link:
     """The verdict on an output. What measured the model did not make it, and an archive may be excused."""
     link = output.link
-    is_archive = output.tracked.path == archive.path(Path(output.tracked.path).stem).as_posix()
     is_measured = output.stage.startswith(("predict@", "evaluate@"))
-    if link.verdict == Verdict.MISSING and ((is_archive and without_archive) or is_measured):
+    if link.verdict == Verdict.MISSING and ((output.is_archive and without_archive) or is_measured):
         return link._replace(needed=False)
     return link
 
 
-def _inside(
-    subject: Subject, committed: Link, made: Sequence[Output], again: int
-) -> tuple[list[Link], Lineage | None, Record | None]:
-    """What the artifacts in the current folder say of each other, the model's own record, and that of all."""
+class _Inside(NamedTuple):
+    """What the artifacts of a view say."""
+
+    links: list[Link]
+    #: What MLflow has to say; None where some of it is missing or damaged.
+    proved: runs.Proved | None = None
+    record: Record | None = None
+
+
+def _inside(subject: Subject, held: Link, made: Sequence[Output], again: int) -> _Inside:
+    """What the artifacts in the current folder say of each other, and of the model."""
     key, phases = subject.experiment, PHASES[: PHASES.index(subject.phase) + 1]
     found = contents.code_links() + contents.recipe_links(key)
-    training, lineage = contents.training_links(key, phases)
+    is_committed = held.verdict == Verdict.VERIFIED
+    training, lineage = contents.training_links(key, phases, is_committed=is_committed)
     found += training
     try:
         whole = resolved(key)
     except ArtifactError:  # which the recipe's link says
-        return found, lineage, None
+        return _Inside(found)
     sha256 = {output.tracked.path: output.sha256 for output in made}
     data, seen = contents.data_links(whole, sha256)
     found += [*contents.weight_links(whole), *data]
     if again and seen is not None:
         found += pixels.recomputed(whole, seen.images, again)
-    if lineage is None or seen is None:
-        return found, lineage, None
-    if any(output.stage == f"evaluate@{key}" for output in made):
-        found += contents.score_links(key, lineage.model_sha256)
-    try:
-        commit = committed.found if committed.verdict == Verdict.VERIFIED else None
-        return found, lineage, record(subject, commit, made, lineage, seen)
-    except (ArtifactError, FileNotFoundError):  # which a link says
-        return found, lineage, None
+    measured: list[Link] = []
+    if lineage is not None and any(output.stage == f"evaluate@{key}" for output in made):
+        measured = contents.score_links(key, lineage.model_sha256)
+    found += measured
+    known = account = None
+    # What is missing or damaged, a link says.
+    with suppress(ArtifactError, FileNotFoundError):
+        if lineage is not None and subject.phase == "fine_tune":
+            known = runs.proved(lineage, evaluated=any(link.verdict == Verdict.VERIFIED for link in measured))
+        if lineage is not None and seen is not None:
+            commit = held.found if is_committed else None
+            account = record(subject, commit, made, lineage, seen)
+    return _Inside(found, known, account)
 
 
 def _chain(subject: Subject) -> list[str]:
     """The stages behind a model, those that it rests on first, and those that measured it."""
-    lock, key = subject.revision.lock, subject.experiment
-    chain = lock.chain(subject.stage)
-    measured = [f"predict@{key}", f"evaluate@{key}"]
-    if subject.phase == "fine_tune" and lock.stages.keys() >= set(measured):
+    lock = subject.revision.lock
+    chain, measured = lock.chain(subject.stage), _measuring(subject)
+    if measured and lock.stages.keys() >= set(measured):
         made = {out.path: out.md5 for out in lock.stages[subject.stage].outs}
         seen = {one.path: one.md5 for stage in measured for one in lock.stages[stage].deps}
         # Else another model was measured, before this one was trained.
@@ -163,28 +164,6 @@ def _chain(subject: Subject) -> list[str]:
     return chain
 
 
-def _committed(revision: Revision, chain: Iterable[str], root: Path) -> Link:
-    """The commit that holds all that a revision says of a model, if one does."""
-    if revision.commit is not None:
-        return verified("commit", revision.commit)
-    kept = {
-        out.def_path
-        for stage in chain
-        if stage in revision.stages
-        for out in revision.stages[stage].outs
-        if not out.use_cache
-    }
-    places = (NAME, "dvc.yaml", str(PARAMS), *CODE, *sorted(kept))
-    head = git(root, "rev-parse", "HEAD").strip()
-    changed = git(root, "diff", "--name-only", "--relative", head, "--", *places).split("\n")
-    changed += git(root, "ls-files", "--others", "--exclude-standard", "--", *places).split("\n")
-    if named := sorted(filter(None, changed)):
-        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-        return Link(
-            "commit",
-            Verdict.UNCOMMITTED,
-            f"{', '.join(named[:_NAMED])}{more} differ from commit {head[:10]}",
-            "a commit that holds them",
-            "commit them; until then MLflow's run has to say the same",
-        )
-    return verified("commit", head)
+def _measuring(subject: Subject) -> list[str]:
+    """The stages that measure a model: none a warm start's."""
+    return [f"{name}@{subject.experiment}" for name in ("predict", "evaluate") if subject.phase == "fine_tune"]

@@ -25,6 +25,7 @@ from glassbox.artifacts import (
     split,
     weights,
 )
+from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.recipe import phase, read
 from glassbox.artifacts.split import FOLDS
 from glassbox.code.digests import digests
@@ -32,12 +33,14 @@ from glassbox.files import sha256_file
 from glassbox.lineage.link import Checks, Link
 from glassbox.params.experiments import VARIANTS
 from glassbox.splits import summary
+from glassbox.tracking import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from glassbox.artifacts.experiment import Resolved
     from glassbox.params.experiments import PhaseName
+    from glassbox.tracking.metrics import Point
 
 
 class Seen(NamedTuple):
@@ -78,30 +81,50 @@ def recipe_links(experiment: str) -> list[Link]:
     return checks.links("resolved again from params.yaml")
 
 
-def training_links(experiment: str, phases: Iterable[PhaseName]) -> tuple[list[Link], model.Lineage | None]:
+def training_links(
+    experiment: str, phases: Iterable[PhaseName], *, is_committed: bool
+) -> tuple[list[Link], model.Lineage | None]:
     """Whether models, histories and their records are of each other, and of recipe, data and code.
 
     Args:
         experiment: Its key.
         phases: Those that lead to the model.
+        is_committed: Whether a commit holds them. MLflow knows of the last one only on which machine it ran.
 
     Returns:
         The verdicts, and the record of the last phase, or None where it cannot be read.
     """
     found: list[Link] = []
     before: model.Lineage | None = None
+    points: dict[Point, float] = {}
     for name in phases:
         checks = Checks(f"{name} of {experiment}", f"run `dvc repro {name}@{experiment}`")
         lineage = None
         with checks.refusals():
-            lineage = model.read_lineage(experiment, name)
+            lineage = _of(experiment, name)
             model.verified(lineage, name)
-            model.read_history(lineage, name)
             _compare(checks, lineage, name, before)
+            if before is not None and not is_committed:
+                checks.same(f"{model.files(experiment).lineage}, machine", lineage.machine, before.machine)
+            earlier, points = points, metrics.curve_points(model.read_history(lineage, name))
+            kept = {point: value for point, value in points.items() if point in earlier}
+            place = model.files(experiment, name).history
+            checks.same(f"{place}, other epochs than before", metrics.differing(kept, earlier), [])
         said = f"model {lineage.model_sha256}, fingerprint {lineage.fingerprint}" if lineage else ""
         found += checks.links(said)
         before = lineage
     return found, before
+
+
+def _of(experiment: str, name: PhaseName) -> model.Lineage:
+    """The record of a phase, which has to be of the experiment in whose folder it lies."""
+    lineage = model.read_lineage(experiment, name)
+    if lineage.experiment != experiment:
+        place = model.files(experiment, name).lineage
+        raise ArtifactError(
+            place, f"is of experiment {lineage.experiment}, not of {experiment}", f"{name}@{experiment}"
+        )
+    return lineage
 
 
 def _compare(checks: Checks, lineage: model.Lineage, name: PhaseName, before: model.Lineage | None) -> None:

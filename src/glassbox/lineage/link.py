@@ -43,6 +43,10 @@ class Link(NamedTuple):
     needed: bool = True
 
 
+#: What readers raise over a file that is whole by its own digest and yet nothing that a stage ever wrote.
+_DAMAGED = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+
+
 def verified(name: str, found: str) -> Link:
     """A link that holds."""
     return Link(name, Verdict.VERIFIED, found)
@@ -81,6 +85,9 @@ class Checks:
         except FileNotFoundError as error:
             found = f"{error.filename or error} is not at hand"
             self._wrong.append(wrong(self._name, found, "a copy of it", "see what is missing above"))
+        except _DAMAGED as error:
+            found = f"it cannot be read: {type(error).__name__}: {' '.join(str(error).split())}"
+            self._wrong.append(wrong(self._name, found, "what its stage wrote", self._action))
 
     def links(self, found: str) -> list[Link]:
         """What differs; where nothing does, the one line that says what was found."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
-from pydantic import Field, NonNegativeInt
+from pydantic import AfterValidator, Field, NonNegativeInt, model_validator
 
 from glassbox.errors import GlassboxError
 from glassbox.params.base import Frozen
@@ -23,11 +24,17 @@ class LineageError(GlassboxError):
     """What made a model cannot be followed: a file of DVC's, of git's or of MLflow's is missing or damaged."""
 
 
+def _inside(path: str) -> str:
+    if path.startswith("/") or "\\" in path or "\0" in path or set(path.split("/")) & {"", ".", ".."}:
+        raise ValueError(f"{path!r} is no path inside the project")
+    return path
+
+
 class Tracked(Frozen):
     """A file or folder that a stage read or wrote."""
 
-    #: From the project's root, with slashes.
-    path: str
+    #: From the project's root, with slashes; never out of it.
+    path: Annotated[str, AfterValidator(_inside)]
     hash: Literal["md5"]
     #: In hexadecimal; of a folder it ends in `.dir`.
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
@@ -57,6 +64,14 @@ class Lock(Frozen):
 
     schema_: Annotated[Literal["2.0"], Field(alias="schema")]
     stages: dict[str, Entry]
+
+    @model_validator(mode="after")
+    def _outputs_lie_apart(self) -> Self:
+        paths = sorted(f"{out.path}/" for entry in self.stages.values() for out in entry.outs)
+        for one, following in pairwise(paths):
+            if following.startswith(one):
+                raise ValueError(f"two stages wrote {one[:-1]}, or one of them into it: {following[:-1]}")
+        return self
 
     def producer(self, path: str) -> str | None:
         """The stage that wrote a path, or a folder that it lies in; None where none did."""
@@ -109,7 +124,7 @@ def parse(content: bytes, place: str) -> Lock:
     """
     try:
         return Lock.model_validate(yaml.load(content, yaml.CSafeLoader))
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, pydantic.ValidationError):
             first = error.errors()[0]
             said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -61,6 +61,11 @@ class Output:
     sha256: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
+    def is_archive(self) -> bool:
+        """Whether it is the zip of a source."""
+        return self.tracked.path == archive.path(Path(self.tracked.path).stem).as_posix()
+
+    @property
     def whole(self) -> Copy | None:
         """A copy that is what dvc.lock says."""
         return next((copy for copy in self.copies if not copy.damage), None)
@@ -104,7 +109,7 @@ def _rehash(found: Iterable[Output], scratch: Path) -> None:
             wanted |= dict.fromkeys(copy.files.values())
         if output.copies and (dataset := pixels.dataset(output.tracked.path)):
             wanted |= pixels.rows(output.copies[0].files, dataset, scratch)
-        if _is_archive(output):
+        if output.is_archive:
             places = (path for copy in output.copies for path in copy.files.values())
             wanted |= {path: Rows(0, max(path.stat().st_size, 1), 1) for path in places}
     hashed = all_sums(wanted, "hashing")
@@ -118,11 +123,6 @@ def _rehash(found: Iterable[Output], scratch: Path) -> None:
                     output.sha256[name] = hashed[path].sha256
 
 
-def _is_archive(output: Output) -> bool:
-    path = output.tracked.path
-    return path == archive.path(Path(path).stem).as_posix()
-
-
 def generate(output: Output, params: Any, folder: Path) -> None:
     """Draws the archive of a source of generated films again, where no copy of it is at hand.
 
@@ -132,10 +132,11 @@ def generate(output: Output, params: Any, folder: Path) -> None:
         folder: Where it is drawn.
     """
     source = Path(output.tracked.path).stem
-    if output.copies or not _is_archive(output):
+    if output.copies or not output.is_archive:
         return
-    block = params.get("sources", {}).get(source, {})
-    if block.get("kind") != "phantom":
+    sources = params.get("sources") if isinstance(params, dict) else None
+    block = sources.get(source) if isinstance(sources, dict) else None
+    if not isinstance(block, dict) or block.get("kind") != "phantom":
         return
     target = folder / f"{source}.zip"
     phantom.write(parse(block, PhantomSource, f"sources.{source}"), target)
@@ -144,13 +145,13 @@ def generate(output: Output, params: Any, folder: Path) -> None:
 
 
 def _output(revision: Revision, stage: str, tracked: Tracked, scratch: Path) -> Output:
-    declared = revision.stages.get(stage)
-    kept = {out.def_path: out for out in declared.outs}.get(tracked.path) if declared else None
+    declared = revision.stages[stage].outs if stage in revision.stages else []
     members = {} if tracked.is_folder else {"": tracked.md5}
-    output = Output(stage, tracked, [], members, is_pushed=kept is None or bool(kept.can_push))
+    is_pushed = all(out.can_push for out in declared if out.def_path == tracked.path)
+    output = Output(stage, tracked, [], members, is_pushed)
     if revision.commit is None:
         output.copies += _in_workspace(Path(revision.repo.root_dir) / tracked.path)
-    elif kept is not None and not kept.use_cache:
+    elif revision.is_in_git(stage, tracked.path):
         output.copies += _in_git(revision, tracked, scratch)
     output.copies += _in_cache(revision, output)
     return output
@@ -166,12 +167,13 @@ def _in_workspace(path: Path) -> Iterator[Copy]:
 
 def _in_git(revision: Revision, tracked: Tracked, scratch: Path) -> Iterator[Copy]:
     files = {}
-    for name, content in revision.files(tracked.path).items():
+    for name, content in revision.present(tracked.path).items():
         target = scratch / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         files[name.removeprefix(tracked.path).removeprefix("/")] = target
-    yield Copy("git", files)
+    if files:
+        yield Copy("git", files)
 
 
 def _in_cache(revision: Revision, output: Output) -> Iterator[Copy]:

@@ -46,6 +46,7 @@ class Revision:
                 "run this in the project's root",
             ) from None
         self._root = self.repo.root_dir
+        self._files: dict[str, dict[str, bytes]] = {}
 
     @property
     def name(self) -> str:
@@ -96,12 +97,26 @@ class Revision:
         return content
 
     def files(self, path: str) -> dict[str, bytes]:
-        """The content of a file, or of all files in a folder that DVC does not ignore, by path."""
+        """The content of a file, or of all in a folder that DVC does not ignore, by path. It is read once."""
         fs, root = self.repo.fs, self._root
-        if not fs.isdir(self._at(path)):
-            return {path: self.content(path)}
-        found = self.repo.dvcignore.find(fs, self._at(path))
-        return {fs.relpath(file, root).replace(os.sep, "/"): fs.cat_file(file) for file in sorted(found)}
+        if path not in self._files and not fs.isdir(self._at(path)):
+            self._files[path] = {path: self.content(path)}
+        elif path not in self._files:
+            found = {
+                fs.relpath(file, root).replace(os.sep, "/")
+                for file in self.repo.dvcignore.find(fs, self._at(path))
+            }
+            self._files[path] = {name: self.content(name) for name in sorted(found)}
+        return self._files[path]
+
+    def present(self, path: str) -> dict[str, bytes]:
+        """The same; nothing where nothing is there."""
+        return self.files(path) if self.repo.fs.exists(self._at(path)) else {}
+
+    def is_in_git(self, stage: str, path: str) -> bool:
+        """Whether dvc.yaml has an output of a stage kept in git, not in DVC's cache."""
+        declared = self.stages[stage].outs if stage in self.stages else []
+        return any(out.def_path == path and not out.use_cache for out in declared)
 
     def tracked(self, path: str) -> Tracked:
         """A file or folder, as DVC would write it down now."""
@@ -134,25 +149,35 @@ def git(root: Path, *words: str) -> str:
         LineageError: It fails.
     """
     try:
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", "") or str(error)
+        said = os.fsdecode(getattr(error, "stderr", b"")) or str(error)
         raise LineageError(
             f"git {words[0]} fails: {' '.join(said.split())}",
             "a repository of git",
             "run this in the project's root",
         ) from None
+    return os.fsdecode(done.stdout)
+
+
+def head(root: Path) -> str | None:
+    """The full name of the commit that is checked out; None where git has none."""
+    try:
+        return git(root, "rev-parse", "--verify", "-q", "HEAD").strip()
+    except LineageError:
+        return None
 
 
 def commits(root: Path, md5: str) -> list[str]:
     """The commits whose dvc.lock holds an MD5, HEAD first and then the newest; experiments of DVC's included."""
     changed = git(root, "log", "--all", "--format=%H", f"-S{md5}", "--", NAME).split()
-    every = dict.fromkeys([*git(root, "rev-parse", "--verify", "-q", "HEAD").split(), *changed])
-    return [commit for commit in every if md5 in _lock_of(root, commit)]
+    every = dict.fromkeys([*filter(None, [head(root)]), *changed])
+    return [commit for commit in every if md5.encode() in lock_of(root, commit)]
 
 
-def _lock_of(root: Path, commit: str) -> str:
+def lock_of(root: Path, commit: str) -> bytes:
+    """The dvc.lock of a commit; nothing before the first build."""
     try:
-        return git(root, "show", f"{commit}:./{NAME}")
-    except LineageError:  # a commit before the first build
-        return ""
+        return os.fsencode(git(root, "show", f"{commit}:./{NAME}"))
+    except LineageError:
+        return b""

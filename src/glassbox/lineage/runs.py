@@ -5,37 +5,80 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from glassbox.artifacts import history
+from glassbox.artifacts import evaluation, history, split
 from glassbox.artifacts.experiment import flat
 from glassbox.files import sha256_file
 from glassbox.lineage.digests import sums
 from glassbox.lineage.link import Checks, Link, Verdict
 from glassbox.tracking import metrics, origin
 from glassbox.tracking.model import SHA256_TAG, held
-from glassbox.tracking.run import FILES_TAG
+from glassbox.tracking.origin import RESTORED_TAG
+from glassbox.tracking.run import FILES_TAG, held_files
 from glassbox.tracking.store import existing, refusing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlflow.entities import Run as MlflowRun
 
-    from glassbox.artifacts.model import Files, Lineage
+    from glassbox.artifacts.model import Lineage
+    from glassbox.tracking.metrics import Point
     from glassbox.tracking.store import Store
 
-#: What the name of a run's link begins with.
+#: What the name of a run's link begins with, where the run was written while the model was made.
 RUN = "MLflow run"
 _ACTION = "run `glassbox track`, which makes MLflow say what is on disk"
+#: Tags that say what a model was made from.
+_PROOF = ("data.", "code.", "machine.")
+#: A tag of a model that was evaluated: not before that, it is known to DVC.
+_MD5_TAG = "glassbox.dvc_model_md5"
 
 
-def links(lineage: Lineage, files: Files) -> list[Link]:
+class Proved(NamedTuple):
+    """What is proved of a model elsewhere, and a run has to agree with."""
+
+    lineage: Lineage
+    #: By their names in a run: the model, its history and its record.
+    made: dict[str, Path]
+    #: Likewise: what was predicted and measured, where that is at hand and of this model.
+    measured: dict[str, Path]
+    scores: dict[Point, float]
+    #: Fold -> SHA-256 of its table; the test fold is among them where it is at hand.
+    folds: dict[str, str]
+
+
+def proved(lineage: Lineage, *, evaluated: bool) -> Proved:
+    """What the artifacts of the current folder, a `view`, say of a model.
+
+    Args:
+        lineage: The model's record.
+        evaluated: Whether what was measured of it is verified.
+
+    Raises:
+        ArtifactError: Some of it is missing or damaged.
+    """
+    key = lineage.experiment
+    made, every = (
+        {name: path.absolute() for name, path in held_files(key, evaluated=which).items()}
+        for which in (False, evaluated)
+    )
+    folds = {fold: lineage.data[f"{fold}_sha256"] for fold in ("train", "validation")}
+    if (test := split.path(lineage.params["split"], "test")).is_file():
+        folds["test"] = sha256_file(test)
+    scores = metrics.score_points(evaluation.read_scores(key)) if evaluated else {}
+    return Proved(lineage, made, {name: every[name] for name in every.keys() - made.keys()}, scores, folds)
+
+
+def links(proved: Proved, *, whole: bool) -> list[Link]:
     """The verdict on every run that says it is of a model: by its fingerprint, or by its SHA-256.
 
     None is needed where dvc.lock is committed; one that is there has to agree in everything.
 
     Args:
-        lineage: The model's record.
-        files: Where the model, its history and its record lie.
+        proved: What is proved of the model elsewhere.
+        whole: Whether a run has to say what was measured, too, although it may have been tracked before that.
 
     Raises:
         TrackingError: The store cannot be reached or read.
@@ -43,11 +86,12 @@ def links(lineage: Lineage, files: Files) -> list[Link]:
     store = existing()
     if store is None:
         return [_none("there is no store")]
+    lineage = proved.lineage
     with refusing():
         runs = [run for run in origin.every(store, lineage.fingerprint, lineage.model_sha256) if _is_whole(run)]
         if not runs:
             return [_none("no finished run is of this model")]
-        return [link for run in runs for link in _links(store, run, lineage, files)]
+        return [link for run in runs for link in _links(store, run, proved, whole=whole)]
 
 
 def _none(found: str) -> Link:
@@ -59,48 +103,81 @@ def _is_whole(run: MlflowRun) -> bool:
     return run.info.status == "FINISHED" or SHA256_TAG in run.data.tags
 
 
-def _links(store: Store, run: MlflowRun, lineage: Lineage, files: Files) -> list[Link]:
-    checks = Checks(f"{RUN} {run.info.run_id}", _ACTION)
-    tags = {
+def _links(store: Store, run: MlflowRun, proved: Proved, *, whole: bool) -> list[Link]:
+    # What was written later, from what was on disk, confirms nothing: its link has another name.
+    written = "restored " if RESTORED_TAG in run.data.tags else ""
+    checks = Checks(f"{written}{RUN} {run.info.run_id}", _ACTION)
+    lineage, said = proved.lineage, _said(run)
+    whole |= not proved.made.keys() >= said.keys()
+    tags = _tags(lineage)
+    found = run.data.tags
+    tags |= {_MD5_TAG: sums(proved.made["model.keras"]).md5} if _MD5_TAG in found else {}
+    for name in sorted(tags.keys() | {name for name in found if name.startswith(_PROOF)}):
+        checks.same(f"tag {name}", found.get(name), tags.get(name))
+    params = flat(lineage.params)
+    for name in sorted(params.keys() | run.data.params.keys()):
+        checks.same(f"parameter {name}", run.data.params.get(name), params.get(name))
+    _compare_folds(checks, run, proved, whole=whole)
+    stage = f"fine_tune@{lineage.experiment}"
+    points = metrics.curve_points(history.read(proved.made["history.csv"], lineage.history_sha256, stage))
+    known = metrics.logged(store, run, {name for name, _ in points})
+    if whole:
+        points |= proved.scores
+        known |= {(name, 0): value for name, value in run.data.metrics.items() if (name, 0) in proved.scores}
+    for name, epoch in metrics.differing(known, points):
+        point = name, epoch
+        checks.same(f"metric {name} at epoch {epoch}", known.get(point), points.get(point))
+    with tempfile.TemporaryDirectory() as folder:
+        _compare_files(checks, store, run, proved.made | (proved.measured if whole else {}), Path(folder))
+    return checks.links(f"{len(tags)} tags, {len(params)} parameters, {len(points)} numbers and files agree")
+
+
+def _tags(lineage: Lineage) -> dict[str, str]:
+    return {
         "glassbox.experiment": lineage.experiment,
         "glassbox.fingerprint": lineage.fingerprint,
         SHA256_TAG: lineage.model_sha256,
         **origin.proof(lineage.model_dump(mode="json")),
     }
-    found = run.data.tags
-    # Logged when the model was evaluated, not before.
-    tags |= {"glassbox.dvc_model_md5": sums(files.model).md5} if "glassbox.dvc_model_md5" in found else {}
-    for name, value in tags.items():
-        checks.same(f"tag {name}", found.get(name), value)
-    params = flat(lineage.params)
-    for name in sorted(params.keys() | run.data.params.keys()):
-        checks.same(f"parameter {name}", run.data.params.get(name), params.get(name))
-    folds = {entry.dataset.name: entry.dataset.digest for entry in run.inputs.dataset_inputs}
-    for fold in ("train", "validation"):
-        digest, name = lineage.data[f"{fold}_sha256"], f"{lineage.params['split']} {fold}"
-        checks.same(f"dataset {name}", folds.get(name), digest[: len(folds.get(name) or digest)])
-    stage = f"fine_tune@{lineage.experiment}"
-    points = metrics.curve_points(history.read(files.history, lineage.history_sha256, stage))
-    known = metrics.logged(store, run, {name for name, _ in points})
-    checks.same("curves", metrics.agree(known, points), expected=True)
-    with tempfile.TemporaryDirectory() as folder:
-        _compare_files(checks, store, run, files, Path(folder))
-    return checks.links(f"{len(tags)} tags, {len(params)} parameters, curves and files agree")
 
 
-def _compare_files(checks: Checks, store: Store, run: MlflowRun, files: Files, folder: Path) -> None:
+def _said(run: MlflowRun) -> dict[str, object]:
+    """The SHA-256 of each file, as the run's tag has them; none where nobody can read it."""
+    try:
+        said = json.loads(run.data.tags.get(FILES_TAG, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _compare_folds(checks: Checks, run: MlflowRun, proved: Proved, *, whole: bool) -> None:
+    """Compares the digests of the folds, which MLflow may have cut off."""
+    logged = {entry.dataset.name: entry.dataset.digest for entry in run.inputs.dataset_inputs}
+    for fold, digest in proved.folds.items():
+        if fold != "test" or whole:
+            name = f"{proved.lineage.params['split']} {fold}"
+            found = logged.get(name)
+            # MLflow itself shows 36 digits.
+            checks.same(f"dataset {name}", found, digest[:36])
+
+
+def _compare_files(checks: Checks, store: Store, run: MlflowRun, files: Mapping[str, Path], folder: Path) -> None:
     """Compares the files that the run holds, and MLflow's model of it."""
-    said = json.loads(run.data.tags.get(FILES_TAG, "{}"))
-    there = {entry.path for entry in store.client.list_artifacts(run.info.run_id)}
-    for path in files:
+    from mlflow.artifacts import download_artifacts
+
+    said = _said(run)
+    folders = {name.rpartition("/")[0] or None for name in files}
+    there = {entry.path for at in folders for entry in store.client.list_artifacts(run.info.run_id, at)}
+    for name, path in files.items():
         wanted = sha256_file(path)
-        checks.same(f"tag {FILES_TAG}, {path.name}", said.get(path.name), wanted)
-        if path.name in there:
-            copy = Path(store.client.download_artifacts(run.info.run_id, path.name, str(folder)))
-            checks.same(f"file {path.name}", sha256_file(copy), wanted)
+        checks.same(f"tag {FILES_TAG}, {name}", said.get(name), wanted)
+        if name in there:
+            uri = f"{run.info.artifact_uri}/{name}"
+            copy = download_artifacts(uri, dst_path=str(folder), tracking_uri=store.client.tracking_uri)
+            checks.same(f"file {name}", sha256_file(Path(copy)), wanted)
         else:
-            checks.same(f"file {path.name}", "not there", wanted)
+            checks.same(f"file {name}", "not there", wanted)
     copies = held(store, run.info.run_id, folder)
-    checks.same("models", len(copies), 1)
+    checks.same("MLflow's models with their model.keras", len(copies), 1)
     for copy in copies:
-        checks.same("MLflow's model.keras", sha256_file(copy), sha256_file(files.model))
+        checks.same("MLflow's model.keras", sha256_file(copy), sha256_file(files["model.keras"]))

@@ -11,9 +11,11 @@ from dvc.exceptions import DvcException
 from dvc.scm import resolve_rev
 from scmrepo.exceptions import SCMError
 
+from glassbox.artifacts import model
 from glassbox.lineage.digests import sums
-from glassbox.lineage.lock import LineageError
+from glassbox.lineage.lock import NAME, LineageError
 from glassbox.lineage.revision import Revision, commits
+from glassbox.params.experiments import PHASES
 from glassbox.tracking.model import held
 from glassbox.tracking.store import existing, refusing
 
@@ -42,6 +44,12 @@ class Subject(NamedTuple):
         """The phase that it ends."""
         return cast("PhaseName", self.stage.partition("@")[0])
 
+    @property
+    def md5(self) -> str:
+        """DVC's name for it."""
+        path = model.files(self.experiment, self.phase).model.as_posix()
+        return next(out.md5 for out in self.revision.lock.stages[self.stage].outs if out.path == path)
+
 
 def find(said: str, root: Path) -> Subject:
     """The model that somebody names, with the revision that made it.
@@ -68,9 +76,9 @@ def find(said: str, root: Path) -> Subject:
     name, at, revision = said.rpartition("@")
     if at:
         return _at(name, revision, root)
-    inside = _inside(path, root)
-    if inside and (stage := _workspace(root).lock.producer(inside)):
-        return Subject(_workspace(root), _training(stage, inside))
+    inside, workspace = _inside(path, root), _workspace(root)
+    if inside and (stage := workspace.lock.producer(inside)):
+        return Subject(workspace, _training(stage, inside))
     raise LineageError(
         f"there is no file {said}",
         "a model file, path@revision, the id of an MLflow run, or models:/name@alias",
@@ -88,6 +96,13 @@ def _of_file(path: Path, root: Path) -> Subject:
     stage = workspace.lock.producer(inside) if inside else None
     if inside and stage:
         return Subject(workspace, _training(stage, inside))
+    declared = {out.def_path for one in workspace.stages.values() for out in one.outs}
+    if inside in declared:
+        raise LineageError(
+            f"{NAME} of the workspace does not say who wrote {inside}",
+            "the stage that dvc.yaml names",
+            f"run `git checkout {NAME}`, or `dvc repro`",
+        )
     md5 = sums(path).md5
     return _by_md5(f"{path} (md5 {md5})", [md5], root)
 
@@ -96,7 +111,7 @@ def _by_md5(said: str, candidates: list[str], root: Path) -> Subject:
     for md5 in candidates:
         for revision in (*(Revision(root, commit) for commit in commits(root, md5)), _workspace(root)):
             for stage, out in revision.lock.holding(md5):
-                if out.path.endswith(".keras"):
+                if _is_model(stage, out.path):
                     return Subject(revision, stage)
     raise LineageError(
         f"no revision made {said}",
@@ -128,13 +143,19 @@ def _at(name: str, revision: str, root: Path) -> Subject:
 
 
 def _training(stage: str, path: str) -> str:
-    if not path.endswith(".keras"):
+    if not _is_model(stage, path):
         raise LineageError(
             f"{path} is no model: stage {stage} made it",
             "a .keras file of warm_start or fine_tune",
             "name models/<experiment>/model.keras",
         )
     return stage
+
+
+def _is_model(stage: str, path: str) -> bool:
+    """Whether what a stage wrote at a path is the model of a phase."""
+    phase, _, key = stage.partition("@")
+    return phase in PHASES and path == model.files(key, phase).model.as_posix()
 
 
 def _inside(path: Path, root: Path) -> str | None:

@@ -54,6 +54,15 @@ def agree(known: Mapping[Point, float], other: Mapping[Point, float]) -> bool:
     return all(_same(known[point], value) for point, value in other.items() if point in known)
 
 
+def differing(known: Mapping[Point, float], other: Mapping[Point, float]) -> list[Point]:
+    """The points at which two sets have other values; one that is not there is NaN."""
+    return sorted(
+        point
+        for point in known.keys() | other.keys()
+        if not _same(known.get(point, math.nan), other.get(point, math.nan))
+    )
+
+
 def log(store: Store, run_id: str, known: Mapping[Point, float], points: Mapping[Point, float]) -> bool:
     """Logs the points that a run does not know, or knows otherwise. Says whether there are any.
 

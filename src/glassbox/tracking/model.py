@@ -29,16 +29,18 @@ def held(store: Store, run_id: str, folder: Path) -> list[Path]:
     """Every `.keras` file that MLflow holds as a model of a run, copied into folders of a folder."""
     from mlflow.artifacts import download_artifacts
 
-    logged = store.client.search_logged_models([store.experiment_id], f"source_run_id = '{run_id}'")
+    client, name = store.client, f"{_DATA}/{_FILE}"
+    logged = client.search_logged_models([store.experiment_id], f"source_run_id = '{run_id}'")
     return [
         Path(
             download_artifacts(
-                artifact_uri=f"{model.artifact_location}/{_DATA}/{_FILE}",
+                artifact_uri=f"{model.artifact_location}/{name}",
                 dst_path=str(folder / model.model_id),
-                tracking_uri=store.client.tracking_uri,
+                tracking_uri=client.tracking_uri,
             )
         )
         for model in logged
+        if name in {entry.path for entry in client.list_logged_model_artifacts(model.model_id, _DATA)}
     ]
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from glassbox.params.experiments import Experiment
     from glassbox.tracking.store import Store
 
+#: Tag of a run that was written after its training, from what was on disk.
+RESTORED_TAG = "glassbox.restored"
 #: Key -> value.
 Tags = dict[str, str]
 
@@ -64,7 +66,7 @@ def create(store: Store, made: Mapping[str, Any], *, restored: bool = False) -> 
         "mlflow.source.type": "LOCAL",
     }
     if restored:
-        tags["glassbox.restored"] = "true"
+        tags[RESTORED_TAG] = "true"
     else:
         with suppress(OSError, subprocess.CalledProcessError):
             # The commit that will hold dvc.lock is not there yet: this is its parent.

@@ -206,16 +206,27 @@ def _not_evaluated(experiment: str) -> str:
     return ""
 
 
-def _log_files(store: Store, run: MlflowRun, experiment: str, *, evaluated: bool) -> bool:
-    """Uploads the files that the run does not hold, whole and as they are on disk. Says whether there are any.
+def held_files(experiment: str, *, evaluated: bool) -> dict[str, Path]:
+    """The files that the run of a model holds, by their names in it: those of the project, without the experiment.
 
-    Their names are those of the project, without the experiment.
+    Args:
+        experiment: Its key.
+        evaluated: Whether what was predicted and measured is among them.
+
+    Raises:
+        ArtifactError: The record of what was measured is missing or damaged.
     """
     files = {path.name: path for path in model.files(experiment)}
     if evaluated:
         measured, said = evaluation.folder(experiment), predictions.folder(experiment)
         files |= {f"metrics/{name}": measured / name for name in evaluation.read(experiment).files}
         files |= {f"predictions/{variant}.parquet": said / f"{variant}.parquet" for variant in VARIANTS}
+    return files
+
+
+def _log_files(store: Store, run: MlflowRun, experiment: str, *, evaluated: bool) -> bool:
+    """Uploads the files that the run does not hold, whole and as they are on disk. Says whether there are any."""
+    files = held_files(experiment, evaluated=evaluated)
     run_id, hashes = run.info.run_id, {name: sha256_file(path) for name, path in files.items()}
     known = json.loads(run.data.tags.get(FILES_TAG, "{}"))
     sizes = {
