@@ -10,10 +10,10 @@ from glassbox.artifacts import archive, model
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import resolved
 from glassbox.lineage import contents, runs, stages
+from glassbox.lineage.git import git
 from glassbox.lineage.link import Link, Verdict, verified
 from glassbox.lineage.lock import NAME
 from glassbox.lineage.outputs import Output, generate, outputs
-from glassbox.lineage.revision import git
 from glassbox.lineage.subject import Subject, find
 from glassbox.lineage.view import CODE, view
 from glassbox.params.experiments import PHASES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from scmrepo.exceptions import SCMError
 
+from glassbox.lineage.git import git
 from glassbox.lineage.lock import FOLDER, NAME, LineageError, Lock, Tracked, parse
 
 if TYPE_CHECKING:
@@ -122,23 +122,6 @@ def folder_md5(files: Mapping[str, str]) -> str:
     """
     listed = [{"md5": md5, "relpath": name} for name, md5 in sorted(files.items())]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + FOLDER
-
-
-def git(root: Path, *words: str) -> str:
-    """What git prints in a project.
-
-    Raises:
-        LineageError: It fails.
-    """
-    try:
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", "") or str(error)
-        raise LineageError(
-            f"git {words[0]} fails: {' '.join(said.split())}",
-            "a repository of git",
-            "run this in the project's root",
-        ) from None
 
 
 def commits(root: Path, md5: str) -> list[str]:
