@@ -66,7 +66,7 @@ class Index:
     def recorded(self, held: Mapping[str, Revisions]) -> dict[str, Recorded]:
         """What each dvc.lock says of models, by its id."""
         new = [blob for blob in held if blob not in self._recorded]
-        for blob, content in locks.read(self._root, new):
+        for blob, content in locks.read(self._root, new) if new else ():
             self._recorded[blob] = records.recorded(content, f"git's object {blob[:10]}")
         if new or len(self._recorded) > len(held):
             self._recorded = {blob: self._recorded[blob] for blob in held}

@@ -46,7 +46,7 @@ class Ledger(NamedTuple):
     """All that is on record."""
 
     models: list[Known]
-    count: int  #: How many models there are, with those that other versions recorded.
+    recorded: int  #: How many models there are, with those that other versions recorded.
     catalogs: list[Images]
     unread: list[Unread]
 

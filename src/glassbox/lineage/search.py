@@ -95,7 +95,8 @@ class Search:
             if not isinstance(self._places[table.md5], LineageError):
                 known.update(self._index.images(table, "")[self._column].to_pylist())
         among = f" of source {self._sources[0]}" if len(self._sources) == 1 else ""
-        lost = f"; {len(unread)} things could not be read: {unread[0].found}" if unread else ""
+        more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
+        lost = f"; not all could be read: {unread[0].found}{more}" if unread else ""
         close = nearest(self._value, known)
         return LineageError(
             f"no catalog and no fold on record names {kind} {self._value!r}{among}{lost}",

@@ -54,7 +54,7 @@ def trace(root: Path, *, patient: str | None = None, image: str | None = None, s
             unread.append(Unread(found=found, action=action, models=(), revisions=()))
         if not sources:
             raise search.unknown(kind, unread)
-    return Trace(kind, value, sources, on_record.count, unread, without)
+    return Trace(kind, value, sources, on_record.recorded, unread, without)
 
 
 def _runs(index: Index) -> tuple[dict[str, tuple[Run, ...]], str]:
