@@ -49,7 +49,7 @@ from interleaved import Ratio, ratio
 from glassbox.artifacts.shards import Images
 from glassbox.networks import network, runtime
 from glassbox.params.experiments import Augmentation, Model, Optimizer, Phase, Training
-from glassbox.training import batches, phases, strategies
+from glassbox.training import batches, order, phases, strategies
 from glassbox.training.checkpoint import Checkpoint
 from glassbox.training.data import TrainingData
 
@@ -215,7 +215,7 @@ def _train_and_print(name: str, count: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             data = _data(Path(folder), count, 384)
             with contextlib.closing(batches.training(data.train, ARTICLE, BATCH, 1, first_pass=0)) as stream:
-                for _ in itertools.islice(stream, batches.steps(data.train, BATCH)):
+                for _ in itertools.islice(stream, order.steps(data.train.draws, BATCH)):
                     pass
             _run(model, data, Path(folder), _phase(1, 2))
     status = Path("/proc/self/status").read_text(encoding="utf-8")

@@ -16,8 +16,8 @@ from glassbox.artifacts import shards
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.shards import Images
 from glassbox.params.experiments import Augmentation
-from glassbox.training import augment, batches
-from glassbox.training.batches import Fold, in_order, steps, training
+from glassbox.training import augment, batches, order
+from glassbox.training.batches import Fold, in_order, training
 
 PLAIN = Augmentation()
 EVERYTHING = Augmentation(
@@ -56,7 +56,7 @@ def same(one, other):
 
 def pass_of(fold, augmentation, batch_size, seed, number):
     """The batches of one pass."""
-    return take(fold, augmentation, batch_size, seed, steps(fold, batch_size), first_pass=number)
+    return take(fold, augmentation, batch_size, seed, order.steps(fold.draws, batch_size), first_pass=number)
 
 
 def take(fold, augmentation, batch_size, seed, count, **first):
@@ -98,10 +98,10 @@ def test_each_image_comes_with_its_own_label(fold, shown):
 
 
 def test_order_depends_on_seed_and_pass_and_can_be_replayed(fold, shown):
-    order = {(seed, number): shown(pass_of(fold, PLAIN, 16, seed, number)) for seed in (1, 2) for number in (0, 1)}
-    assert len({tuple(numbers) for numbers in order.values()}) == 4
-    assert shown(pass_of(fold, PLAIN, 16, 2, 1)) == order[2, 1]
-    assert shown(pass_of(fold, PLAIN, 80, 2, 1)) == order[2, 1], "batches of another size have the same order"
+    found = {(seed, number): shown(pass_of(fold, PLAIN, 16, seed, number)) for seed in (1, 2) for number in (0, 1)}
+    assert len({tuple(numbers) for numbers in found.values()}) == 4
+    assert shown(pass_of(fold, PLAIN, 16, 2, 1)) == found[2, 1]
+    assert shown(pass_of(fold, PLAIN, 80, 2, 1)) == found[2, 1], "batches of another size have the same order"
 
 
 def test_passes_follow_each_other_without_end(fold):
@@ -120,7 +120,7 @@ def test_any_step_of_the_stream_can_be_replayed(fold, step):
 def test_the_augmentation_of_a_pass_can_be_replayed_from_its_draw(fold, number):
     delivered = np.concatenate([images for images, _ in pass_of(fold, EVERYTHING, 50, 1, number)])
     plain = np.concatenate([images for images, _ in pass_of(fold, PLAIN, 50, 1, number)])
-    drawn = augment.draw(EVERYTHING, 172, (1, batches._VARIATION, number))
+    drawn = augment.draw(EVERYTHING, 172, (1, order.VARIATION, number))
     np.testing.assert_array_equal(delivered, augment.apply(plain, drawn.some(slice(150))))
     assert (delivered != plain).mean() > 0.5
 
@@ -132,7 +132,7 @@ def test_two_showings_of_an_image_differ_within_a_pass_and_between_passes(make, 
 
 
 def test_the_last_batch_of_a_fold_that_fills_none_is_what_there_is(fold):
-    assert steps(fold, 500) == 1
+    assert order.steps(fold.draws, 500) == 1
     assert [len(images) for images, _ in take(fold, PLAIN, 500, 1, 3)] == [172] * 3
 
 

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from glassbox.lineage import revision as revisions
+from glassbox.lineage.git import git
 from glassbox.lineage.link import Link, Verdict, verified, wrong
 from glassbox.lineage.lock import NAME, LineageError, Lock, parse
 from glassbox.lineage.view import CODE
@@ -96,7 +97,7 @@ def _changes(revision: Revision, chain: Sequence[str], others: Sequence[str], co
 
 def _held(commit: str, places: list[str], root: Path) -> dict[str, str]:
     """The files of a commit at some places, or in folders there, with the names that git has for their content."""
-    listed = revisions.git(root, "ls-tree", "-rz", commit, "--", *places).split("\0")
+    listed = git(root, "ls-tree", "-rz", commit, "--", *places).split("\0")
     return {name: about.split()[-1] for about, _, name in (entry.partition("\t") for entry in listed) if name}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from scmrepo.exceptions import SCMError
 
+from glassbox.lineage.git import git
 from glassbox.lineage.lock import FOLDER, NAME, LineageError, Lock, Tracked, parse
 
 if TYPE_CHECKING:
@@ -140,24 +140,6 @@ def folder_md5(files: Mapping[str, str]) -> str:
     """
     listed = [{"md5": md5, "relpath": name} for name, md5 in sorted(files.items())]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + FOLDER
-
-
-def git(root: Path, *words: str) -> str:
-    """What git prints in a project.
-
-    Raises:
-        LineageError: It fails.
-    """
-    try:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = os.fsdecode(getattr(error, "stderr", b"")) or str(error)
-        raise LineageError(
-            f"git {words[0]} fails: {' '.join(said.split())}",
-            "a repository of git",
-            "run this in the project's root",
-        ) from None
-    return os.fsdecode(done.stdout)
 
 
 def head(root: Path) -> str | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from glassbox.artifacts.split import labels
 from glassbox.processor import cores
-from glassbox.training import augment
+from glassbox.training import augment, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 #: Batches a thread that are made or ready before they are asked for.
 _AHEAD = 2
-# The streams that are drawn from one seed.
-_ORDER, _VARIATION = 0, 1
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,6 @@ class Fold:
         return len(self.positions)
 
 
-def steps(fold: Fold, batch_size: int) -> int:
-    """Batches in a pass over a training fold: whole ones only, at least one."""
-    return max(int(fold.draws.sum()) // batch_size, 1)
-
-
 def training(
     fold: Fold,
     augmentation: Augmentation,
@@ -77,26 +70,24 @@ def training(
     first_pass: int,
     first_step: int = 0,
 ) -> Generator[Batch]:
-    """Batches of training without end, pass after pass: each image as often as it is drawn, shuffled, varied anew.
+    """Batches of training without end: the images in the order of `order.passes`, varied anew in each pass.
 
     Order and variation depend on `seed` and the number of the pass alone, so any step can be replayed. Only
-    whole batches are given (another shape would be compiled anew); the remainder left out is another one in each
-    pass. Batches are made ahead while the network trains, across the ends of passes and epochs. The first one is
-    `first_step` steps from the beginning of pass number `first_pass`.
+    whole batches are given: another shape would be compiled anew. Batches are made ahead while the network trains,
+    across the ends of passes and epochs. The first one is `first_step` steps from the beginning of pass number
+    `first_pass`.
 
     Yields:
         uint8 (batch, size, size) and float32 (batch, classes).
     """
-    repeated = np.repeat(np.arange(len(fold)), fold.draws)
-    in_pass = steps(fold, batch_size)
+    in_pass, count = order.steps(fold.draws, batch_size), int(fold.draws.sum())
 
     def chosen() -> Iterator[Chosen]:
-        for number in itertools.count(first_pass + first_step // in_pass):
-            order = np.random.default_rng((seed, _ORDER, number)).permutation(repeated)
-            variations = augment.draw(augmentation, len(order), (seed, _VARIATION, number))
-            for start in range(0, in_pass * batch_size, batch_size):
+        for number, shown in order.passes(fold.draws, batch_size, seed, first_pass + first_step // in_pass):
+            variations = augment.draw(augmentation, count, (seed, order.VARIATION, number))
+            for start in range(0, len(shown), batch_size):
                 batch = slice(start, start + batch_size)
-                yield order[batch], variations.some(batch)
+                yield shown[batch], variations.some(batch)
 
     def make(batch: Chosen) -> Batch:
         return _images(fold, batch), fold.labels[batch[0]]

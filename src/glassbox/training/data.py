@@ -9,8 +9,8 @@ import numpy as np
 
 from glassbox.artifacts import split
 from glassbox.artifacts.shards import Images
-from glassbox.keyed import Purpose, ranks
 from glassbox.networks.errors import ModelError
+from glassbox.training import order
 from glassbox.training.batches import Fold
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class TrainingData:
     @property
     def batch_size(self) -> int:
         """Images in a batch; a fold smaller than one is shown in one."""
-        return min(self.training.batch_size, int(self.train.draws.sum()))
+        return order.batch_size(self.train.draws, self.training.batch_size)
 
     def class_weights(self) -> NDArray[np.float32] | None:
         """What an image of each class counts in the loss, or None where all count one; float32 (classes,).
@@ -76,16 +76,13 @@ class TrainingData:
 
 
 def _drawn(rows: pd.DataFrame, training: Training, place: str) -> pd.DataFrame:
-    """`training.images` rows of a fold, in its order; a smaller number draws some of a larger one's images."""
-    if training.images is None:
-        return rows
-    # `balance: smallest` shows some images in no epoch.
-    shown = rows[rows["draws"] > 0]
-    if training.images > len(shown):
+    """The rows of a fold that are trained on, in its order."""
+    ids, draws = rows["image_id"].tolist(), rows["draws"].to_numpy()
+    chosen = order.trained_on(ids, draws, training.images, training.seed)
+    if training.images is not None and training.images > len(chosen):
         raise ModelError(
-            f"{place}.images is {training.images:,}; the training fold has {len(shown):,}",
+            f"{place}.images is {training.images:,}; the training fold has {len(chosen):,}",
             "no more images than there are",
             f"lower {place}.images, set it to null for all of them, or let the split sample more",
         )
-    # By a hash of each id, so that an image more or less in the fold changes one of those that are drawn.
-    return shown[ranks(shown["image_id"].tolist(), Purpose.TRAINING, training.seed) < training.images]
+    return rows.iloc[chosen]

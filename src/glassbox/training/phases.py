@@ -12,7 +12,7 @@ import numpy as np
 from glassbox.artifacts import split, weights
 from glassbox.networks import network
 from glassbox.networks.errors import ModelError
-from glassbox.training import batches, objective, strategies
+from glassbox.training import batches, objective, order, strategies
 from glassbox.training.checkpoint import Stopping
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def run(
         ModelError: The loss is no longer a number; what was put aside after the last good epoch stays.
     """
     network.freeze(model, phase.freeze)
-    steps = phase.steps_per_epoch or batches.steps(data.train, data.batch_size)
+    steps = phase.steps_per_epoch or order.steps(data.train.draws, data.batch_size)
     loss, accuracy = objective.minimised(data.task)
     model.compile(network.optimizer(phase.optimizer, steps * max(phase.epochs, 1)), loss, metrics=[accuracy])
     strategies.build(model, data.batch_size)

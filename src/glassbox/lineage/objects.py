@@ -1,0 +1,91 @@
+"""Files by their MD5, from wherever a copy lies: DVC's cache, the workspace, a remote. Each is hashed again."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glassbox.lineage.digests import sums
+from glassbox.lineage.lock import LineageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from glassbox.lineage.records import File
+
+
+class Objects:
+    """What DVC holds for a project, or held once. Nothing is written to its cache.
+
+    Args:
+        root: The project's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def place(self, file: File, folder: Path, action: str) -> None:
+        """Puts a file at its path below a folder.
+
+        Args:
+            file: Which one.
+            folder: An empty one.
+            action: What to do where there is no copy of it.
+
+        Raises:
+            LineageError: No copy of it can be read.
+        """
+        target = folder / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        damaged = []
+        for where, copy in self._local(file):
+            if sums(copy).md5 == file.md5:
+                target.symlink_to(copy)
+                return
+            damaged.append(f"that in the {where} is another file")
+        # Opened after all copies on disk were looked at: a remote may be far away.
+        for name, remote, failure in self._remotes:
+            if remote is None:
+                damaged.append(f"remote {name} cannot be used: {failure}")
+                continue
+            try:
+                target.write_bytes(remote.fs.cat_file(remote.oid_to_path(file.md5)))
+            except FileNotFoundError:
+                continue
+            except Exception as error:  # noqa: BLE001 (each kind of remote raises what its library does)
+                damaged.append(f"remote {name} cannot be read: {' '.join(str(error).split())}")
+                continue
+            if sums(target).md5 == file.md5:
+                return
+            target.unlink()
+            damaged.append(f"that in remote {name} is another file")
+        said = f": {'; '.join(damaged)}" if damaged else " in cache, workspace or remotes"
+        raise LineageError(f"{file.path} (md5 {file.md5}) has no whole copy{said}", "the file as it was", action)
+
+    def _local(self, file: File) -> Iterator[tuple[str, Path]]:
+        cached = Path(self._repo.cache.local.oid_to_path(file.md5))
+        if cached.is_file():
+            yield "cache", cached
+        # In the workspace another file at that path is the rule, and no damage.
+        own = self._root / file.path
+        if own.is_file() and sums(own).md5 == file.md5:
+            yield "workspace", own
+
+    @cached_property
+    def _repo(self) -> Any:
+        # Importing DVC takes longer than a trace whose files were all read before.
+        from glassbox.lineage.revision import Revision
+
+        return Revision(self._root, None).repo
+
+    @cached_property
+    def _remotes(self) -> list[tuple[str, Any, str]]:
+        """Name, what it holds or None, and why it cannot be used."""
+        found: list[tuple[str, Any, str]] = []
+        for name in self._repo.config["remote"]:
+            try:
+                found.append((name, self._repo.cloud.get_remote_odb(name), ""))
+            except Exception as error:  # noqa: BLE001 (as above)
+                found.append((name, None, " ".join(str(error).split())))
+        return found
