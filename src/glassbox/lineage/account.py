@@ -86,7 +86,8 @@ def record(
 
 def _withdrawn(source: str) -> int:
     counts = document.read(catalog.counts_path(source), f"catalog@{source}")
-    return int(counts["withdrawn"]["images"])
+    # Versions that could withdraw nobody counted nobody.
+    return int(counts.get("withdrawn", {}).get("images", 0))
 
 
 def _file(path: Path, tracked: Tracked) -> File:
