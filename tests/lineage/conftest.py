@@ -1,7 +1,8 @@
-"""A small cohort in a project built by the functions of its stages; and a parcel, copied to be damaged."""
+"""A small cohort in a project built by the functions of its stages; a recorded one; a parcel to be damaged."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import chdir
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from pathlib import Path
 import builders
 import pandas as pd
 import pytest
+import recorded
 import small_record
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cut_zip import without
 from distributed import LocalCluster
 from dvc.repo import Repo
+from filelock import FileLock
 from small_parcel import Exported, write_key
 
 from glassbox import cluster
@@ -180,6 +183,27 @@ def never(project, tmp_path_factory, scheduler):
             return project.files(*folders)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def recorded_once(tmp_path_factory):
+    """A recorded project, the same for all processes of the session; nobody writes here."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with FileLock(folder / "recorded.lock"):
+        if not (folder / "recorded.done").exists():
+            (folder / "recorded").mkdir()
+            recorded.build(folder / "recorded")
+            (folder / "recorded.done").touch()
+    return folder / "recorded"
+
+
+@pytest.fixture
+def recording(tmp_path, recorded_once):
+    """A copy of it, which is the working directory."""
+    root = recorded.copy(recorded_once, tmp_path / "project")
+    with recorded.inside(root):
+        yield root
 
 
 @pytest.fixture(scope="session")

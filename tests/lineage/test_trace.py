@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from recorded import Record, md5
+from recorded_history import Record, md5
 
 from glassbox import cli
 from glassbox.artifacts import model, split

@@ -9,7 +9,7 @@ import builders
 import numpy as np
 import pytest
 import small_training
-from recorded import Record
+from recorded_history import Record
 
 from glassbox.artifacts import catalog, model, recipe, split
 from glassbox.artifacts.shards import Images

@@ -1,164 +1,159 @@
-"""A repository in which models are on record: dvc.lock and DVC's cache as DVC would leave them.
+"""A whole project in miniature, every stage of it built in this process and recorded by DVC, git and MLflow."""
 
-An image is named by its patient and a number: `p1_0` is of patient `p1`.
-"""
-
-from __future__ import annotations
-
-import hashlib
-import json
+import contextlib
+import os
 import shutil
+import sqlite3
 import subprocess
-from contextlib import chdir
 from pathlib import Path
+from unittest import mock
 
-import finished
-import numpy as np
-import pandas as pd
-import yaml
+import builders
+import dvc.repo
+import keras
+import pipeline_copy
+from distributed import LocalCluster
 
-from glassbox.artifacts import catalog, cells, history, model, split
-from glassbox.artifacts.split import Statistics
+from glassbox import cluster, recipes
+from glassbox.archives.download import download
+from glassbox.artifacts import recipe
+from glassbox.catalogs import build as catalogs
+from glassbox.code.digests import write_all
+from glassbox.evaluation.evaluate import evaluate
+from glassbox.networks import runtime, weights
+from glassbox.params.document import checked, load
+from glassbox.report.comparison import compare
+from glassbox.shards import build as shards
+from glassbox.splits import build as splits
+from glassbox.tracking.run import Run, complete
+from glassbox.training import lineage
+from glassbox.training.predict import predict
+from glassbox.training.train import train
+
+KEY = "compact"
+MODEL = f"models/{KEY}/model.keras"
+_NOBODY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+#: Where MLflow notes absolute paths.
+_PLACES = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "source",
+}
 
 
-def md5(path):
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+def document():
+    """The values of params.yaml, defaults included, as `glassbox use` leaves them."""
+    experiment = builders.experiment(
+        training={"seed": 4, "batch_size": 8},
+        fine_tune=builders.phase(),
+        choice={"file": "conf/choice/none.json"},
+    )
+    values = builders.document(patients=14, size=32, experiments={KEY: experiment})
+    values["sources"]["films"]["prevalence"] = {"Mass": 0.4}
+    values["datasets"]["films_32"]["shard_images"] = 16
+    return checked(values, "params.yaml").model_dump(mode="json")
 
 
-class Record:
-    """A project whose stages are said to have run, as far as a dvc.lock tells."""
+def build(root):
+    """Builds the project in an empty folder, records and commits it."""
+    for folder in ("src", "stages", "conf"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(pipeline_copy.ROOT / folder, root / folder, ignore=ignored)
+    for file in ("dvc.yaml", "uv.lock", ".dvcignore", ".gitignore"):
+        shutil.copy(pipeline_copy.ROOT / file, root / file)
+    with inside(root):
+        builders.parameters(document())
+        git("init", "-q")
+        dvc.repo.Repo.init(".").close()
+        shutil.copy(pipeline_copy.ROOT / ".dvc/config", ".dvc/config")
+        write_all(Path())
+        make_data()
+        make_model()
+        record()
+        git("add", "-A")
+        git("commit", "-qm", "Build")
 
-    def __init__(self, root):
-        self.root = Path(root)
-        self.stages = {}
-        (self.root / ".dvc").mkdir(parents=True)
-        (self.root / ".dvc" / "config").write_text("[core]\n    analytics = false\n")
-        (self.root / ".dvc" / ".gitignore").write_text("/cache\n/tmp\n/config.local\n")
-        (self.root / ".gitignore").write_text("/data/\n/models/\n/work/\n/mlflow.db\n/mlartifacts/\n")
-        (self.root / "dvc.yaml").write_text("stages: {}\n")
-        self.git("init", "-q", "-b", "main")
 
-    def git(self, *words):
-        identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
-        done = subprocess.run(
-            ["git", *identity, *words], cwd=self.root, check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
+def make_data():
+    """What the stages up to split, weights and recipe do."""
+    params = load()
+    for name, source in params.sources.items():
+        download(source, name)
+        catalogs.build(source, name, params.withdrawn[name])
+    with _cluster():
+        for name, dataset in params.datasets.items():
+            shards.build(dataset, name)
+    for name, split in params.splits.items():
+        splits.build(split, name)
+    for name, initial in params.weights.items():
+        weights.make(initial, name)
+    for name in params.experiments:
+        recipes.write(name)
 
-    def commit(self, message="Build"):
-        """Writes dvc.lock and commits it; the commit."""
-        self.write_lock()
-        self.git("add", "-A")
-        self.git("commit", "-qm", message)
-        return self.git("rev-parse", "HEAD")
 
-    def write_lock(self):
-        text = yaml.safe_dump({"schema": "2.0", "stages": self.stages}, sort_keys=False)
-        (self.root / "dvc.lock").write_text(text)
+def make_model():
+    """What the stages from the warm start to the comparison do, but for what `record` adds to MLflow's run."""
+    # Names that Keras numbers begin anew, as in the process of each stage.
+    keras.utils.clear_session()
+    settings = recipe.phase(KEY, "warm_start")
+    train(settings, "warm_start", lineage.origin(settings, "warm_start"))
+    keras.utils.clear_session()
+    settings = recipe.phase(KEY, "fine_tune")
+    origin = lineage.origin(settings, "fine_tune")
+    with Run(origin) as run:
+        train(settings, "fine_tune", origin, run.log_epoch)
+        run.complete()
+    predict(KEY)
+    evaluate(KEY)
+    compare(load())
 
-    def experiment(self, name, commit):
-        """Gives a commit the name of an experiment of DVC's."""
-        base = self.git("rev-parse", "HEAD")
-        self.git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/{name}", commit)
 
-    def cached(self, digest):
-        """Where DVC's cache has a file."""
-        return self.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+def record():
+    """Writes dvc.lock of what is on disk and puts that into DVC's cache; then MLflow's run is completed."""
+    with dvc.repo.Repo(".") as repo:
+        repo.commit(force=True)
+    complete(KEY, evaluated=True)
 
-    def ran(self, stage, deps=(), outs=(), params=None):
-        """Says in dvc.lock that a stage read and wrote files that lie there, and caches what it wrote."""
-        entry = {"cmd": f"python stages/{stage}"}
-        for name, paths in (("deps", deps), ("outs", outs)):
-            entry[name] = [self._tracked(path) for path in paths]
-        if params:
-            entry["params"] = {"params.yaml": params}
-        for out in entry["outs"]:
-            place = self.cached(out["md5"])
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(self.root / out["path"], place)
-        self.stages[stage] = entry
 
-    def _tracked(self, path):
-        path = Path(path)
-        at = self.root / path
-        return {"path": path.as_posix(), "hash": "md5", "md5": md5(at), "size": at.stat().st_size}
+def make_model_elsewhere():
+    """`make_model` as on another kind of processor: the same recipe gives other bytes."""
+    prepare, machine = runtime.prepare, runtime.machine
+    with (
+        mock.patch.object(runtime, "prepare", lambda seed, *rest: prepare(seed + 1, *rest)),
+        mock.patch.object(lineage, "machine", lambda threads: machine(threads) | {"vendor": "Another"}),
+    ):
+        make_model()
 
-    def write(self, path, text):
-        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / path).write_text(text)
-        return path
 
-    # --- stages --------------------------------------------------------------------------------------------
+@contextlib.contextmanager
+def inside(root):
+    """Works in a project, as its user does, with the store that lies there."""
+    with contextlib.chdir(root), mock.patch.dict(os.environ):
+        os.environ.pop("DVC_ROOT", None)
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        yield
 
-    def catalog(self, source, *images):
-        rows = pd.DataFrame({"image_id": images, "patient_id": [image.partition("_")[0] for image in images]})
-        rows["member"] = rows["image_id"]
-        rows["findings"] = [["Mass"]] * len(images)
-        rows["age"], rows["sex"], rows["view"], rows["official_split"] = 50.0, "F", "PA", None
-        rows["boxes"] = [[] for _ in images]
-        with chdir(self.root):
-            catalog.write(source, rows, catalog.Vocabulary(("Mass",), "No Finding"))
-        self.ran(f"catalog@{source}", outs=[catalog.path(source)])
 
-    def split(self, name, source, train, validation=(), test=()):
-        """Writes a split and says that it is of the source; `train` is image -> draws, the others are images."""
-        folds = {"train": train, "validation": dict.fromkeys(validation, 1), "test": dict.fromkeys(test, 1)}
-        rows = [(image, fold, draws) for fold, images in folds.items() for image, draws in images.items()]
-        table = pd.DataFrame(rows, columns=["image_id", "fold", "draws"]).astype({"draws": np.int32})
-        table["patient_id"] = table["image_id"].str.partition("_")[0]
-        for column in ("label_No Finding", "label_Mass"):
-            table[column] = np.uint8(1)
-        table["source_sha256"] = table["pixels_sha256"] = "0" * 64
-        with chdir(self.root):
-            split.write(name, table, Statistics(len(train), 100.0, 20.0))
-        # DVC caches the files of a folder each by itself.
-        folder = [split.path(name, fold) for fold in split.FOLDS]
-        self.ran(f"split@{name}", deps=[catalog.path(source)], outs=folder)
+def copy(source, target):
+    """Copies a project, hard links as such; MLflow's run moves along."""
+    subprocess.run(["cp", "-a", source, target], check=True)
+    with contextlib.closing(sqlite3.connect(target / "mlflow.db")) as store, store:
+        for table, column in _PLACES.items():
+            store.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(source), str(target)))  # noqa: S608
+    return target
 
-    def train(self, experiment, of, *, epochs=(1, 3), weights="", choice=None, steps=(None, None), **training):
-        """Writes a warm start and a fine-tuning of it on a split.
 
-        Args:
-            experiment: Its key.
-            of: The split's.
-            epochs: How many were trained of each phase.
-            weights: Whatever is to make the models others.
-            choice: The grid whose choice the recipe follows.
-            steps: `steps_per_epoch` of each phase.
-            training: Of its parameters.
-        """
-        followed = cells.choice_path(choice) if choice else self.write("conf/choice/none.json", "{}")
-        recipe = self.write(f"data/recipes/{experiment}/fine_tune.json", f"{experiment}\n")
-        self.ran(f"recipe@{experiment}", deps=[followed], outs=[recipe])
-        settings = {"seed": 1, "batch_size": 2, "images": None} | training
-        params, folds = {"training": settings}, [split.path(of, fold) for fold in ("train", "validation")]
-        before = []
-        for phase, count, trained in zip(("warm_start", "fine_tune"), steps, epochs, strict=True):
-            params[phase] = {"epochs": 9, "steps_per_epoch": count}
-            at, rows = model.files(experiment, phase), finished.epochs(epochs[0], trained)
-            self.write(at.model, f"{experiment} {phase} {weights}\n")
-            kept = ("data", "code", "packages", "machine")
-            made = model.made_from({"experiment": experiment, "params": dict(params), **{key: {} for key in kept}})
-            with chdir(self.root):
-                history.write(rows[: epochs[0]] if phase == "warm_start" else rows, at.history)
-                model.write_lineage(experiment, phase, made)
-            self.ran(f"{phase}@{experiment}", deps=[recipe, *folds, *before], outs=at)
-            before = list(at)
+def git(*words):
+    """What git prints in the current folder."""
+    return subprocess.run(["git", *_NOBODY, *words], check=True, capture_output=True, text=True).stdout
 
-    def predict(self, experiment, of):
-        """Says that a model was tested on a split."""
-        made = model.files(experiment)
-        deps = [split.path(of, "test"), made.model, made.lineage]
-        self.ran(f"predict@{experiment}", deps, [self.write(f"predictions/{experiment}/test.txt", "")])
 
-    def grid(self, name, experiment, of, *, images, layers, epochs, steps):
-        """Says that a grid was trained on a split, and that some of its cells were chosen."""
-        values = {"images": images, "all_but_last": layers, "epochs": epochs, "steps_per_epoch": steps}
-        params = {f"grids.{name}.experiment": experiment} | {
-            f"grids.{name}.{key}": at for key, at in values.items()
-        }
-        params |= {f"experiments.{experiment}.training.{key}": at for key, at in (("seed", 1), ("batch_size", 2))}
-        folds = [split.path(of, fold) for fold in ("train", "validation")]
-        trained = self.write(cells.grid_path(name), json.dumps(values))
-        self.ran(f"grid@{name}", folds, [trained], params)
-        self.ran(f"choose@{name}", [trained], [self.write(cells.choice_path(name), f"the best of {values}\n")])
+@contextlib.contextmanager
+def _cluster():
+    """A cluster of one thread in this process, which is there at once."""
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as local,
+        mock.patch.dict(os.environ, {cluster.ADDRESS: local.scheduler_address}),
+    ):
+        yield

@@ -9,6 +9,7 @@ from glassbox.lineage import revision as revisions
 from glassbox.lineage.git import git
 from glassbox.lineage.link import Link, Verdict, verified, wrong
 from glassbox.lineage.lock import NAME, LineageError, Lock, parse
+from glassbox.lineage.pipeline import NAME as PIPELINE
 from glassbox.lineage.view import CODE
 from glassbox.paths import PARAMS
 
@@ -74,14 +75,14 @@ def _changes(revision: Revision, chain: Sequence[str], others: Sequence[str], co
     The files are hashed here: git itself can be told to overlook that one was changed.
     """
     changes, before = _Changes([], []), _lock(commit, root)
-    places = dict.fromkeys(["dvc.yaml", str(PARAMS), *CODE], changes.inputs)
+    places = dict.fromkeys([PIPELINE, str(PARAMS), *CODE], changes.inputs)
     for stage in chain:
         entry = revision.lock.stages[stage]
         changed = changes.trained if stage.partition("@")[0] in _TRAINING else changes.inputs
         if before is None or before.stages.get(stage) != entry:
             changed.append(f"{NAME} ({stage})")
         # What is not there is looked for by whoever needs it.
-        kept = [out.path for out in entry.outs if revision.is_in_git(stage, out.path)]
+        kept = [out.path for out in entry.outs if revision.out(stage, out.path).is_in_git]
         places |= dict.fromkeys(filter(revision.present, kept), changed)
     for stage in others:
         # MLflow vouches for nothing of what was measured of another model.

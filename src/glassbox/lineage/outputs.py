@@ -145,13 +145,11 @@ def generate(output: Output, params: Any, folder: Path) -> None:
 
 
 def _output(revision: Revision, stage: str, tracked: Tracked, scratch: Path) -> Output:
-    declared = revision.stages[stage].outs if stage in revision.stages else []
-    members = {} if tracked.is_folder else {"": tracked.md5}
-    is_pushed = all(out.can_push for out in declared if out.def_path == tracked.path)
-    output = Output(stage, tracked, [], members, is_pushed)
+    kept = revision.out(stage, tracked.path)
+    output = Output(stage, tracked, [], {} if tracked.is_folder else {"": tracked.md5}, kept.is_pushed)
     if revision.commit is None:
         output.copies += _in_workspace(Path(revision.repo.root_dir) / tracked.path)
-    elif revision.is_in_git(stage, tracked.path):
+    elif kept.is_in_git:
         output.copies += _in_git(revision, tracked, scratch)
     output.copies += _in_cache(revision, output)
     return output

@@ -9,19 +9,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from scmrepo.exceptions import SCMError
 
 from glassbox.lineage.git import git
 from glassbox.lineage.lock import FOLDER, NAME, LineageError, Lock, Tracked, parse
+from glassbox.lineage.pipeline import NAME as PIPELINE
+from glassbox.lineage.pipeline import Declared, Out, declared
+from glassbox.paths import PARAMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    from dvc.stage import PipelineStage
 
 
 class Revision:
@@ -72,19 +72,9 @@ class Revision:
             ) from None
 
     @cached_property
-    def stages(self) -> dict[str, PipelineStage]:
-        """Its dvc.yaml as DVC resolves it: every stage by name. Another one in a folder has no say."""
-        try:
-            file = load_file(self.repo, self._at("dvc.yaml"))
-            # Without dvc.lock, which is read as data, and compared with this.
-            return dict(file.LOADER(file, file.contents, {}))
-        except DvcException as error:
-            said = " ".join(str(error).split())
-            raise LineageError(
-                f"dvc.yaml of {self.name} cannot be resolved: {said}",
-                "stages that fit params.yaml",
-                "run `git checkout dvc.yaml params.yaml`",
-            ) from None
+    def stages(self) -> dict[str, Declared]:
+        """Its dvc.yaml as DVC resolves it: every stage by name."""
+        return declared(self.repo, self.content(PIPELINE), self.content(str(PARAMS)), self.name)
 
     def content(self, path: str) -> bytes:
         """The bytes of a file that git tracks, or, in the workspace, of any file."""
@@ -113,10 +103,10 @@ class Revision:
         """The same; nothing where nothing is there."""
         return self.files(path) if self.repo.fs.exists(self._at(path)) else {}
 
-    def is_in_git(self, stage: str, path: str) -> bool:
-        """Whether dvc.yaml has an output of a stage kept in git, not in DVC's cache."""
-        declared = self.stages[stage].outs if stage in self.stages else []
-        return any(out.def_path == path and not out.use_cache for out in declared)
+    def out(self, stage: str, path: str) -> Out:
+        """How dvc.yaml has an output kept; as any other, where it names none."""
+        outs = self.stages[stage].outs if stage in self.stages else {}
+        return outs.get(path, Out(is_in_git=False, is_pushed=True))
 
     def tracked(self, path: str) -> Tracked:
         """A file or folder, as DVC would write it down now."""

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from glassbox.artifacts import evaluation, history, split
+from glassbox.artifacts import evaluation, model, split
 from glassbox.artifacts.experiment import flat
 from glassbox.files import sha256_file
 from glassbox.lineage.digests import sums
@@ -44,6 +44,7 @@ class Proved(NamedTuple):
     made: dict[str, Path]
     #: Likewise: what was predicted and measured, where that is at hand and of this model.
     measured: dict[str, Path]
+    curves: dict[Point, float]
     scores: dict[Point, float]
     #: Fold -> SHA-256 of its table; the test fold is among them where it is at hand.
     folds: dict[str, str]
@@ -67,8 +68,11 @@ def proved(lineage: Lineage, *, evaluated: bool) -> Proved:
     folds = {fold: lineage.data[f"{fold}_sha256"] for fold in ("train", "validation")}
     if (test := split.path(lineage.params["split"], "test")).is_file():
         folds["test"] = sha256_file(test)
+    model.verified(lineage)
+    curves = metrics.curve_points(model.read_history(lineage))
     scores = metrics.score_points(evaluation.read_scores(key)) if evaluated else {}
-    return Proved(lineage, made, {name: every[name] for name in every.keys() - made.keys()}, scores, folds)
+    measured = {name: path for name, path in every.items() if name not in made}
+    return Proved(lineage, made, measured, curves, scores, folds)
 
 
 def links(proved: Proved, *, whole: bool) -> list[Link]:
@@ -118,11 +122,10 @@ def _links(store: Store, run: MlflowRun, proved: Proved, *, whole: bool) -> list
     for name in sorted(params.keys() | run.data.params.keys()):
         checks.same(f"parameter {name}", run.data.params.get(name), params.get(name))
     _compare_folds(checks, run, proved, whole=whole)
-    stage = f"fine_tune@{lineage.experiment}"
-    points = metrics.curve_points(history.read(proved.made["history.csv"], lineage.history_sha256, stage))
+    points = proved.curves
     known = metrics.logged(store, run, {name for name, _ in points})
     if whole:
-        points |= proved.scores
+        points = points | proved.scores
         known |= {(name, 0): value for name, value in run.data.metrics.items() if (name, 0) in proved.scores}
     for name, epoch in metrics.differing(known, points):
         point = name, epoch
@@ -163,17 +166,18 @@ def _compare_folds(checks: Checks, run: MlflowRun, proved: Proved, *, whole: boo
 
 def _compare_files(checks: Checks, store: Store, run: MlflowRun, files: Mapping[str, Path], folder: Path) -> None:
     """Compares the files that the run holds, and MLflow's model of it."""
-    from mlflow.artifacts import download_artifacts
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    said = _said(run)
+    # The client's own functions ask the database anew for each file.
+    repository = get_artifact_repository(run.info.artifact_uri, tracking_uri=store.client.tracking_uri)
     folders = {name.rpartition("/")[0] or None for name in files}
-    there = {entry.path for at in folders for entry in store.client.list_artifacts(run.info.run_id, at)}
+    there = {entry.path for at in folders for entry in repository.list_artifacts(at)}
+    said = _said(run)
     for name, path in files.items():
         wanted = sha256_file(path)
         checks.same(f"tag {FILES_TAG}, {name}", said.get(name), wanted)
         if name in there:
-            uri = f"{run.info.artifact_uri}/{name}"
-            copy = download_artifacts(uri, dst_path=str(folder), tracking_uri=store.client.tracking_uri)
+            copy = repository.download_artifacts(name, str(folder))
             checks.same(f"file {name}", sha256_file(Path(copy)), wanted)
         else:
             checks.same(f"file {name}", "not there", wanted)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dvc.dependency import ParamsDependency
-
 from glassbox.lineage.link import Checks, Link
 from glassbox.paths import PARAMS
 
@@ -46,19 +44,15 @@ def _compare(checks: Checks, revision: Revision, stage: str, outputs: dict[str, 
         return
     declared = revision.stages[stage]
     checks.same("dvc.lock, cmd", entry.cmd, declared.cmd)
-    paths = {one.def_path for one in declared.deps if not isinstance(one, ParamsDependency)}
-    checks.same("dvc.lock, deps", sorted(one.path for one in entry.deps), sorted(paths))
-    checks.same(
-        "dvc.lock, outs", sorted(one.path for one in entry.outs), sorted(o.def_path for o in declared.outs)
-    )
+    checks.same("dvc.lock, deps", sorted(one.path for one in entry.deps), sorted(declared.deps))
+    checks.same("dvc.lock, outs", sorted(one.path for one in entry.outs), sorted(declared.outs))
     for dependency in entry.deps:
         checks.same(
             f"dependency {dependency.path}", _said(dependency), _written(revision, dependency.path, outputs)
         )
-    wanted = {key for one in declared.deps if isinstance(one, ParamsDependency) for key in one.params}
     held = {key: value for block in entry.params.values() for key, value in block.items()}
-    checks.same("dvc.lock, params", sorted(entry.params), [str(PARAMS)] if wanted else [])
-    for key in sorted(wanted | held.keys()):
+    checks.same("dvc.lock, params", sorted(entry.params), [str(PARAMS)] if declared.params else [])
+    for key in sorted(declared.params | held.keys()):
         checks.same(f"{PARAMS}, {key}", _value(revision.params, key), held.get(key, _ABSENT))
 
 

@@ -96,13 +96,13 @@ def _of_file(path: Path, root: Path) -> Subject:
     stage = workspace.lock.producer(inside) if inside else None
     if inside and stage:
         return Subject(workspace, _training(stage, inside))
-    declared = {out.def_path for one in workspace.stages.values() for out in one.outs}
-    if inside in declared:
-        raise LineageError(
-            f"{NAME} of the workspace does not say who wrote {inside}",
-            "the stage that dvc.yaml names",
-            f"run `git checkout {NAME}`, or `dvc repro`",
-        )
+    for name, declared in workspace.stages.items():
+        if inside in declared.outs:
+            raise LineageError(
+                f"{NAME} of the workspace does not say that {name} wrote {inside}",
+                "what dvc.yaml says",
+                f"run `git checkout {NAME}`, or `dvc repro {name}`",
+            )
     md5 = sums(path).md5
     return _by_md5(f"{path} (md5 {md5})", [md5], root)
 

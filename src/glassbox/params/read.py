@@ -32,7 +32,7 @@ def values() -> Any:
         ParamsError: The file is missing, or no YAML.
     """
     try:
-        return yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        return yaml.load(PARAMS.read_bytes(), yaml.CSafeLoader)
     except FileNotFoundError:
         raise ParamsError(
             f"{PARAMS} is not there", "the composed parameters in the project's root", "run `glassbox use demo`"
