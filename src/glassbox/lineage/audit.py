@@ -66,8 +66,8 @@ def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 
     """
     subject = find(said, root)
     revision = subject.revision
-    chain = _chain(subject)
-    committed = _committed(revision, chain, root)
+    chain = stages_behind(subject)
+    held = committed(revision, chain, root)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve()
         made = outputs(revision, chain, folder / "git")
@@ -76,12 +76,12 @@ def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 
         found = [_link(output, without_archive=without_archive) for output in made]
         found += stages.links(revision, chain, made)
         with view(folder / "view", revision, made):
-            inside, lineage, known = _inside(subject, committed, made, again)
+            inside, lineage, known = _inside(subject, held, made, again)
         found += inside
         if lineage is not None and subject.phase == "fine_tune":
             files = model.Files(*(folder / "view" / path for path in model.files(subject.experiment)))
             found += runs.links(lineage, files)
-    return Audit(subject, [*found, committed], known)
+    return Audit(subject, [*found, held], known)
 
 
 def against(done: Audit, kept: Path, key: Path | None) -> Audit:
@@ -118,7 +118,7 @@ def _link(output: Output, *, without_archive: bool) -> Link:
 
 
 def _inside(
-    subject: Subject, committed: Link, made: Sequence[Output], again: int
+    subject: Subject, held: Link, made: Sequence[Output], again: int
 ) -> tuple[list[Link], Lineage | None, Record | None]:
     """What the artifacts in the current folder say of each other, the model's own record, and that of all."""
     key, phases = subject.experiment, PHASES[: PHASES.index(subject.phase) + 1]
@@ -139,13 +139,13 @@ def _inside(
     if any(output.stage == f"evaluate@{key}" for output in made):
         found += contents.score_links(key, lineage.model_sha256)
     try:
-        commit = committed.found if committed.verdict == Verdict.VERIFIED else None
+        commit = held.found if held.verdict == Verdict.VERIFIED else None
         return found, lineage, record(subject, commit, made, lineage, seen)
     except (ArtifactError, FileNotFoundError):  # which a link says
         return found, lineage, None
 
 
-def _chain(subject: Subject) -> list[str]:
+def stages_behind(subject: Subject) -> list[str]:
     """The stages behind a model, those that it rests on first, and those that measured it."""
     lock, key = subject.revision.lock, subject.experiment
     chain = lock.chain(subject.stage)
@@ -159,7 +159,7 @@ def _chain(subject: Subject) -> list[str]:
     return chain
 
 
-def _committed(revision: Revision, chain: Iterable[str], root: Path) -> Link:
+def committed(revision: Revision, chain: Iterable[str], root: Path) -> Link:
     """The commit that holds all that a revision says of a model, if one does."""
     if revision.commit is not None:
         return verified("commit", revision.commit)
