@@ -34,12 +34,13 @@ _ELSEWHERE = (
 _STDERR = 2
 
 
-def checkout(revision: Revision, chain: Iterable[str], folder: Path) -> Path:
+def checkout(root: Path, revision: Revision, chain: Iterable[str], folder: Path) -> Path:
     """Puts a commit into an empty folder, with what its parameters name outside of git; the project's root there.
 
     There is no dvc.lock: what it holds afterwards was written there. Nor is there any cache but an empty one.
 
     Args:
+        root: The project that it is a commit of.
         revision: The commit.
         chain: The stages that are going to run.
         folder: Where nothing but the checkout lies, absolute and without links.
@@ -47,7 +48,6 @@ def checkout(revision: Revision, chain: Iterable[str], folder: Path) -> Path:
     Raises:
         LineageError: Git cannot check it out, or a zip that it needs is nowhere, or cannot be copied.
     """
-    root = Path(revision.repo.root_dir)
     relative = list(_relative(revision.params))
     # A path that leads out of the project has to lead to something in the folder.
     depth = max((Path(os.path.normpath(path)).parts.count("..") for path in relative), default=0)
@@ -56,13 +56,14 @@ def checkout(revision: Revision, chain: Iterable[str], folder: Path) -> Path:
     git(top, "checkout", "-q", "--detach", str(revision.commit))
     project = top / git(root, "rev-parse", "--show-prefix").strip()
     (project / NAME).unlink()
-    (project / ".dvc" / "config.local").write_text("[cache]\n    dir = cache\n")
+    settings = f"[cache]\n    dir = cache\n[core]\n    site_cache_dir = {folder / 'dvc'}\n"
+    (project / ".dvc" / "config.local").write_text(settings)
     for path in relative:
         _link(Path(os.path.normpath(project / path)), root / path)
     for stage in chain:
         for out in revision.lock.stages[stage].outs:
             if out.path == archive.path(Path(out.path).stem).as_posix():
-                _place(revision, out, project)
+                _place(root, revision, out, project)
     return project
 
 
@@ -88,12 +89,12 @@ def _link(place: Path, path: Path) -> None:
         place.symlink_to(path.resolve())
 
 
-def _place(revision: Revision, zip_: Tracked, project: Path) -> None:
+def _place(root: Path, revision: Revision, zip_: Tracked, project: Path) -> None:
     """Copies a source's zip to where the download stage takes it for what it promises, unless that has it anyway.
 
     A generated one is drawn again, and one that lies at its path is copied from there, by the stage itself.
     """
-    source, root = Path(zip_.path).stem, Path(revision.repo.root_dir)
+    source = Path(zip_.path).stem
     block = _blocks(revision.params, "sources").get(source, {})
     own = [root / block["path"]] if block.get("kind") == "archive" else []
     if block.get("kind") == "phantom" or any(_is(path, zip_) for path in own):
@@ -128,13 +129,12 @@ def _copy(path: Path, target: Path) -> None:
         ) from None
 
 
-def reproduce(project: Path, target: str, folder: Path, environment: Environment) -> None:
+def reproduce(project: Path, target: str, environment: Environment) -> None:
     """Runs a stage of a checkout and all that it rests on; what they print goes to standard error.
 
     Args:
         project: Its root.
         target: The stage.
-        folder: What all of it lies in.
         environment: Sets up the packages.
 
     Raises:
@@ -142,7 +142,6 @@ def reproduce(project: Path, target: str, folder: Path, environment: Environment
     """
     variables = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | {
         "MLFLOW_TRACKING_URI": f"sqlite:///{(project / 'mlflow.db').as_posix()}",
-        "DVC_SITE_CACHE_DIR": str(folder / "dvc"),
         "DVC_NO_ANALYTICS": "1",
     }
     words = [*environment(project, variables), "dvc", "repro", "--force", target]

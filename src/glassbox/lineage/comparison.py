@@ -125,18 +125,16 @@ def first(recorded: Lock, rebuilt: Lock, chain: Sequence[str]) -> First | None:
     Where there is no such stage, dvc.lock is not of the files beside it; the first stage that shows it is given.
     """
     differing = [stage for stage in chain if _outs(recorded, stage) != _outs(rebuilt, stage)]
-    found = [First(stage, _others(recorded.stages[stage], rebuilt.stages.get(stage))) for stage in differing]
+    found = [First(stage, _others(recorded.stages[stage], rebuilt.stages[stage])) for stage in differing]
     return next((one for one in found if not one.inputs), found[0] if found else None)
 
 
 def _outs(lock: Lock, stage: str) -> dict[str, str]:
-    return {out.path: out.md5 for out in lock.stages[stage].outs} if stage in lock.stages else {}
+    return {out.path: out.md5 for out in lock.stages[stage].outs}
 
 
-def _others(recorded: Entry, rebuilt: Entry | None) -> tuple[str, ...]:
+def _others(recorded: Entry, rebuilt: Entry) -> tuple[str, ...]:
     """What a stage ran on or with that differs."""
-    if rebuilt is None:
-        return ("nothing: it did not run",)
     before, after = ({one.path: one.md5 for one in entry.deps} for entry in (recorded, rebuilt))
     found = [path for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
     found += ["params.yaml"] * (recorded.params != rebuilt.params) + ["its command"] * (

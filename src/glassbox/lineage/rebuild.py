@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,14 +14,15 @@ from glassbox.lineage.lock import LineageError
 from glassbox.lineage.outputs import outputs
 from glassbox.lineage.revision import Revision
 from glassbox.lineage.subject import find
-from glassbox.lineage.view import view
+from glassbox.lineage.view import lay_out
 from glassbox.paths import WORK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from glassbox.lineage.checkout import Environment
     from glassbox.lineage.comparison import Artifact, Distance, First, Measured, Pair, Verdict
+    from glassbox.lineage.outputs import Output
     from glassbox.lineage.subject import Subject
 
 #: How many files of a folder a line names.
@@ -68,9 +69,11 @@ def rebuild(said: str, root: Path, *, keep: Path | None = None, environment: Env
     chain = stages_behind(subject)
     revision = _revision(subject, chain, root)
     with _folder(root, keep) as folder:
-        project = checkout(revision, chain, folder)
-        reproduce(project, chain[-1], folder, environment)
-        return _compared(subject, revision, chain, Revision(project, None))._replace(kept=keep and project)
+        project = checkout(root, revision, chain, folder)
+        reproduce(project, chain[-1], environment)
+        again = Revision(project, None)
+        _refuse_others(subject, chain, revision, again.lock.stages)
+        return _compared(subject, revision, chain, again)._replace(kept=keep and project)
 
 
 def _revision(subject: Subject, chain: Sequence[str], root: Path) -> Revision:
@@ -79,13 +82,18 @@ def _revision(subject: Subject, chain: Sequence[str], root: Path) -> Revision:
     if held.verdict != link.Verdict.VERIFIED:
         raise LineageError(held.found, f"{held.expected}: a rebuild begins at one", "commit it first")
     revision = Revision(root, held.found)
-    if strangers := [stage for stage in chain if stage not in revision.stages]:
+    _refuse_others(subject, chain, revision, revision.stages)
+    return revision
+
+
+def _refuse_others(subject: Subject, chain: Sequence[str], revision: Revision, there: Collection[str]) -> None:
+    """Refuses a pipeline that lacks a stage which dvc.lock says was behind the model."""
+    if others := [stage for stage in chain if stage not in there]:
         raise LineageError(
-            f"dvc.yaml of {revision.name} has no stage {', '.join(strangers)}",
+            f"dvc.yaml of {revision.name} has no stage {', '.join(others)} behind {chain[-1]}",
             f"the stages that its dvc.lock says made {subject.stage}",
             "name a revision whose dvc.yaml and dvc.lock belong together",
         )
-    return revision
 
 
 @contextmanager
@@ -112,14 +120,12 @@ def _compared(subject: Subject, revision: Revision, chain: Sequence[str], again:
     read = [stage for stage in chain if stage in differing or stage.endswith(f"@{subject.experiment}")]
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary).resolve()
-        after = outputs(again, [stage for stage in read if stage in again.lock.stages], scratch)
-        with view(scratch / "rebuilt", again, after):
-            recorded = rebuilt = comparison.measured(subject.experiment, subject.phase)
+        after = outputs(again, read, scratch)
+        recorded = rebuilt = _measured(subject, after, scratch / "rebuilt")
         if differing:
             before = outputs(subject.revision, read, scratch / "git")
             found = [comparison.with_files(one, before, after) for one in found]
-            with view(scratch / "recorded", subject.revision, before):
-                recorded = comparison.measured(subject.experiment, subject.phase)
+            recorded = _measured(subject, before, scratch / "recorded")
     machine = comparison.machines(recorded, rebuilt)
     everywhere = [stage for stage in chain if not comparison.is_trained(stage)]
     # On another kind of machine, what that cannot excuse comes first.
@@ -140,3 +146,10 @@ def _compared(subject: Subject, revision: Revision, chain: Sequence[str], again:
         list(comparison.distances(recorded.predictions, rebuilt.predictions)),
         kept=None,
     )
+
+
+def _measured(subject: Subject, made: Sequence[Output], folder: Path) -> Measured:
+    """What some outputs say of a model, as far as whole copies of them are at hand."""
+    lay_out(folder, made)
+    with chdir(folder):
+        return comparison.measured(subject.experiment, subject.phase)
