@@ -132,6 +132,23 @@ def audit(
 
 @main.command()
 @click.argument("model")
+@click.option("--keep", type=click.Path(path_type=Path), help="Make it in this folder, and leave it there.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
+def rebuild(model: str, *, keep: Path | None, as_json: bool) -> None:
+    """Make MODEL again from its archive, in a checkout of its revision, and compare every artifact."""
+    from glassbox.lineage import outcome
+    from glassbox.lineage import rebuild as lineage
+
+    done = lineage.rebuild(model, Path.cwd(), keep=keep)
+    for line in [outcome.as_json(done)] if as_json else outcome.lines(done):
+        click.echo(line)
+    if done.verdict == "different":
+        click.echo(f"glassbox rebuild: {outcome.verdict(done)}", err=True)
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("model")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--key", required=True, type=click.Path(path_type=Path), help="The private key that signs, as PEM.")
 @click.option("--without-archive", is_flag=True, help="Pass without the archive, which is not pushed to remotes.")

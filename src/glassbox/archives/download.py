@@ -113,7 +113,7 @@ def _copy(settings: ArchiveSource, source: str, target: Path) -> None:
     zips.members(settings.path)
     try:
         with atomic(target) as temporary:
-            if (found := _clone(settings.path, temporary)) != settings.sha256:
+            if (found := clone(settings.path, temporary)) != settings.sha256:
                 raise ArchiveError(
                     f"sources.{source}: {settings.path} has sha256 {found}",
                     f"sha256 {settings.sha256}",
@@ -128,7 +128,7 @@ def _copy(settings: ArchiveSource, source: str, target: Path) -> None:
         ) from None
 
 
-def _clone(path: Path, target: Path) -> str:
+def clone(path: Path, target: Path) -> str:
     """Copies a file; returns the SHA-256 of the copy, which is read or written once."""
     with path.open("rb") as original, target.open("wb") as clone:
         try:

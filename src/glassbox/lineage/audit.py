@@ -61,7 +61,7 @@ def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 
     # Arrow's own allocator keeps what it was given once: a quarter of the whole process over NIH's 112,120 images.
     pa.set_memory_pool(pa.system_memory_pool())
     subject = find(said, root)
-    revision, chain = subject.revision, _chain(subject)
+    revision, chain = subject.revision, stages_behind(subject)
     others = [stage for stage in _measuring(subject) if stage not in chain]
     held = committed.link(revision, chain, others, subject.md5, root)
     with tempfile.TemporaryDirectory() as temporary:
@@ -151,7 +151,7 @@ def _inside(subject: Subject, held: Link, made: Sequence[Output], again: int) ->
     return _Inside(found, known, account)
 
 
-def _chain(subject: Subject) -> list[str]:
+def stages_behind(subject: Subject) -> list[str]:
     """The stages behind a model, those that it rests on first, and those that measured it."""
     lock = subject.revision.lock
     chain, measured = lock.chain(subject.stage), _measuring(subject)

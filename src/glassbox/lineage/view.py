@@ -29,10 +29,7 @@ def view(folder: Path, revision: Revision, outputs: Iterable[Output]) -> Iterato
         revision: Whose code and parameters lie there.
         outputs: Those of which a whole copy is linked.
     """
-    for output in outputs:
-        if output.whole is not None:
-            for name, path in output.whole.files.items():
-                _link(folder / output.tracked.path / name, path)
+    lay_out(folder, outputs)
     for source in (*CODE, str(PARAMS)):
         for name, content in revision.files(source).items():
             target = folder / name
@@ -40,6 +37,15 @@ def view(folder: Path, revision: Revision, outputs: Iterable[Output]) -> Iterato
             target.write_bytes(content)
     with chdir(folder):
         yield
+
+
+def lay_out(folder: Path, outputs: Iterable[Output]) -> None:
+    """Links every file that could be verified at its place in a project at `folder`, and nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for output in outputs:
+        if output.whole is not None:
+            for name, path in output.whole.files.items():
+                _link(folder / output.tracked.path / name, path)
 
 
 def _link(target: Path, path: Path) -> None:
