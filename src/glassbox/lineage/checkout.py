@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from glassbox.archives.download import clone
 from glassbox.artifacts import archive
 from glassbox.lineage.digests import sums
+from glassbox.lineage.git import git
 from glassbox.lineage.lock import NAME, LineageError
-from glassbox.lineage.revision import git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
