@@ -92,7 +92,9 @@ def links(proved: Proved, *, whole: bool) -> list[Link]:
         return [_none("there is no store")]
     lineage = proved.lineage
     with refusing():
-        runs = [run for run in origin.every(store, lineage.fingerprint, lineage.model_sha256) if _is_whole(run)]
+        runs = _of(store, "glassbox.fingerprint", lineage.fingerprint)
+        # Other code may have made the same bytes. Its run counts only where none is of this recipe.
+        runs = runs or _of(store, SHA256_TAG, lineage.model_sha256)
         if not runs:
             return [_none("no finished run is of this model")]
         return [link for run in runs for link in _links(store, run, proved, whole=whole)]
@@ -102,9 +104,10 @@ def _none(found: str) -> Link:
     return Link("MLflow", Verdict.MISSING, found, "a run of the model", "run `glassbox track`", needed=False)
 
 
-def _is_whole(run: MlflowRun) -> bool:
-    """Whether a training ended in it: one that was killed has no model, and is none's run."""
-    return run.info.status == "FINISHED" or SHA256_TAG in run.data.tags
+def _of(store: Store, tag: str, value: str) -> list[MlflowRun]:
+    """The runs with a tag in which a training ended: one that was killed has no model, and is none's run."""
+    runs = origin.tagged(store, tag, value)
+    return [run for run in runs if run.info.status == "FINISHED" or SHA256_TAG in run.data.tags]
 
 
 def _links(store: Store, run: MlflowRun, proved: Proved, *, whole: bool) -> list[Link]:

@@ -45,15 +45,9 @@ def find(store: Store, fingerprint: str, model_sha256: str | None = None) -> Mlf
     return by_model.get(model_sha256) or by_model.get(None) or (runs[0] if runs and not model_sha256 else None)
 
 
-def every(store: Store, fingerprint: str, model_sha256: str) -> list[MlflowRun]:
-    """The runs that say they are of a model: by its fingerprint, or by its SHA-256."""
-    tags = {"glassbox.fingerprint": fingerprint, "glassbox.model_sha256": model_sha256}
-    found = [
-        run
-        for name, value in tags.items()
-        for run in store.client.search_runs([store.experiment_id], f"tags.`{name}` = '{value}'")
-    ]
-    return list({run.info.run_id: run for run in found}.values())
+def tagged(store: Store, name: str, value: str) -> list[MlflowRun]:
+    """The runs with a tag."""
+    return list(store.client.search_runs([store.experiment_id], f"tags.`{name}` = '{value}'"))
 
 
 def create(store: Store, made: Mapping[str, Any], *, restored: bool = False) -> MlflowRun:
