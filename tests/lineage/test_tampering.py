@@ -35,7 +35,7 @@ def project(tmp_path_factory, recorded_once):
 def test_what_is_tampered_with_is_found_and_named(project, kind, trials):
     slipped = []
     for trial in trials:
-        with Forger(random.Random(f"{kind} {trial}")) as forger:
+        with Forger(random.Random(f"{kind} {trial}")) as forger:  # noqa: S311
             what, places = getattr(forger, kind)()
             passed, said = judged()
         if passed or not any(place in said for place in places):
