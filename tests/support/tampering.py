@@ -8,11 +8,10 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
+import recorded
 import yaml
 from revalued import HEXADECIMAL, change, flipped, leaves, other, revalued
 
-#: A stage whose outputs are no part of a model's proof.
-_BESIDE = "compare"
 #: How the tags of a run begin that an audit covers.
 _COVERED = (
     *("data.", "code.", "machine.", "glassbox.experiment", "glassbox.fingerprint", "glassbox.model_sha256"),
@@ -50,7 +49,7 @@ class Forger:
 
     def __init__(self, random):
         self.random = random
-        self.stages = {name: entry for name, entry in _lock()["stages"].items() if name != _BESIDE}
+        self.stages = recorded.lock()
         self.files = files(self.stages)
         self._undo = contextlib.ExitStack()
         self._aside = Path("../aside").absolute()
@@ -282,7 +281,7 @@ def files(stages):
     return [at for at in found if Path(at.path).stat().st_size]
 
 
-def agree(at, content, replace=lambda path, content: Path(path).write_bytes(content)):
+def agree(at, content, replace):
     """Changes a file, its objects in the cache and, everywhere in dvc.lock, its MD5 and size.
 
     Args:

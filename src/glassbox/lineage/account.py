@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassbox.artifacts import catalog, code, document, evaluation, leaks, model, shards, split
-from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import flat, resolved
 from glassbox.artifacts.split import FOLDS, LABEL, labels
 from glassbox.code.locked import LOCK
@@ -29,7 +28,13 @@ _PROVENANCE = ("kind", "ref", "version", "licence", "bytes", "sha256", "members"
 
 
 def record(
-    subject: Subject, commit: str | None, made: Iterable[outputs.Output], lineage: Lineage, seen: Seen
+    subject: Subject,
+    commit: str | None,
+    made: Iterable[outputs.Output],
+    lineage: Lineage,
+    seen: Seen,
+    *,
+    is_measured: bool,
 ) -> Record:
     """Everything that is known of a model, from the artifacts of the current folder, a `view`.
 
@@ -39,6 +44,7 @@ def record(
         made: The outputs of all stages behind it.
         lineage: Its own record.
         seen: The images that it saw.
+        is_measured: Whether its scores are verified.
 
     Raises:
         ArtifactError: Some of it is missing or damaged, which a link says.
@@ -78,7 +84,7 @@ def record(
         leaks=leaks.read(whole.settings.split),
         rejected=len(shards.read_rejected(whole.split.dataset)),
         withdrawn=_withdrawn(whole.split.source),
-        scores=_scores(key, lineage.model_sha256),
+        scores=_scores(key) if is_measured else {},
         images=seen.images[list(COLUMNS)].reset_index(drop=True),
         uv_lock=_file(Path(LOCK), subject.revision.tracked(LOCK)),
     )
@@ -104,11 +110,5 @@ def _fold(name: str, rows: pd.DataFrame) -> Fold:
     )
 
 
-def _scores(experiment: str, model_sha256: str) -> dict[str, Any]:
-    """What was measured of a model; nothing where nothing was, or of another one."""
-    try:
-        if evaluation.verified(experiment).model_sha256 != model_sha256:
-            return {}
-        return {name: scores.model_dump() for name, scores in evaluation.read_scores(experiment).items()}
-    except ArtifactError:
-        return {}
+def _scores(experiment: str) -> dict[str, Any]:
+    return {name: scores.model_dump() for name, scores in evaluation.read_scores(experiment).items()}

@@ -21,7 +21,7 @@ from glassbox.lineage.view import view
 from glassbox.params.experiments import PHASES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from glassbox.lineage.record import Record
 
@@ -136,19 +136,26 @@ def _inside(subject: Subject, held: Link, made: Sequence[Output], again: int) ->
     found += [*contents.weight_links(whole), *data]
     if again and seen is not None:
         found += pixels.recomputed(whole, seen.images, again)
-    measured: list[Link] = []
-    if lineage is not None and any(output.stage == f"evaluate@{key}" for output in made):
-        measured = contents.score_links(key, lineage.model_sha256)
-    found += measured
+    scores: list[Link] = []
+    if lineage is not None and _is_at_hand(_measuring(subject), made):
+        scores = contents.score_links(key, lineage.model_sha256)
+    found += scores
+    is_measured = any(link.verdict == Verdict.VERIFIED for link in scores)
     known = account = None
     # What is missing or damaged, a link says.
     with suppress(ArtifactError, FileNotFoundError):
         if lineage is not None and subject.phase == "fine_tune":
-            known = runs.proved(lineage, evaluated=any(link.verdict == Verdict.VERIFIED for link in measured))
+            known = runs.proved(lineage, evaluated=is_measured)
         if lineage is not None and seen is not None:
             commit = held.found if is_committed else None
-            account = record(subject, commit, made, lineage, seen)
+            account = record(subject, commit, made, lineage, seen, is_measured=is_measured)
     return _Inside(found, known, account)
+
+
+def _is_at_hand(stages: Iterable[str], made: Iterable[Output]) -> bool:
+    """Whether there are copies of everything that some stages wrote, and they wrote something."""
+    copies = {stage: [bool(output.copies) for output in made if output.stage == stage] for stage in stages}
+    return bool(copies) and all(found and all(found) for found in copies.values())
 
 
 def stages_behind(subject: Subject) -> list[str]:

@@ -1,0 +1,375 @@
+"""An audit of a project that DVC, git and MLflow recorded: what passes, what does not, and what it counts."""
+
+import hashlib
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import h5py
+import pandas as pd
+import pytest
+import recorded
+from click.testing import CliRunner
+from recorded import KEY, MODEL, git
+from tampering import agree, files
+
+from glassbox import recipes
+from glassbox.archives.download import download
+from glassbox.artifacts import model, predictions, split
+from glassbox.artifacts.split import FOLDS, LABEL
+from glassbox.cli import main
+from glassbox.evaluation.evaluate import evaluate
+from glassbox.files import sha256_file
+from glassbox.lineage import tell
+from glassbox.lineage.audit import audit
+from glassbox.lineage.link import Verdict
+from glassbox.params.document import load
+from glassbox.params.experiments import VARIANTS
+from glassbox.tracking.run import mirror
+
+
+def judged(said=MODEL, **options):
+    """The audit of a model of the project in the current folder, and those of its links that are not verified."""
+    done = audit(said, Path.cwd(), **options)
+    return done, {link.name: link for link in done.links if link.verdict != Verdict.VERIFIED}
+
+
+def run(*words):
+    """The `glassbox` command, as a user gives it."""
+    return CliRunner().invoke(main, words)
+
+
+@pytest.fixture(scope="module")
+def intact(recorded_once):
+    """The recorded project, to read in; the working directory."""
+    with recorded.inside(recorded_once):
+        yield recorded_once
+
+
+@pytest.fixture(scope="module")
+def elsewhere_once(tmp_path_factory, recorded_once):
+    """The project after its models were made anew on another kind of machine, which no commit holds."""
+    root = recorded.copy(recorded_once, tmp_path_factory.mktemp("elsewhere") / "project")
+    with recorded.inside(root):
+        recorded.make_model_elsewhere()
+        recorded.record()
+    return root
+
+
+@pytest.fixture
+def elsewhere(tmp_path, elsewhere_once):
+    """A copy of it, which is the working directory."""
+    root = recorded.copy(elsewhere_once, tmp_path / "project")
+    with recorded.inside(root):
+        yield root
+
+
+# --- what passes, and what is said of it -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(100, marks=pytest.mark.long)])
+def test_a_project_that_nobody_touched_passes_with_every_link_verified(intact, times):
+    for _ in range(times):
+        done, bad = judged(again=1000)
+        assert done.passed
+        assert bad == {}
+    assert tell.verdict(done) == f"proved ({len(done.links)} verified)"
+    assert done.record.revision == git("rev-parse", "HEAD").strip()
+
+
+def test_every_output_stage_and_content_of_the_chain_has_a_link(intact):
+    lock = recorded.lock()
+    names = {link.name for link in audit(MODEL, intact).links}
+    behind = {stage: entry for stage, entry in lock.items() if stage != "compare"}
+    assert names >= {out["path"] for entry in behind.values() for out in entry["outs"]}
+    assert names >= {f"stage {stage}" for stage in behind}
+    assert names >= {"code", f"recipe of {KEY}", f"warm_start of {KEY}", f"fine_tune of {KEY}", "weights none"}
+    assert names >= {"images of split squares", f"scores of {KEY}", "commit"}
+    assert sum(name.startswith("MLflow run ") for name in names) == 1
+
+
+def test_a_warm_start_is_audited_with_what_made_it_and_nothing_else(intact):
+    done, bad = judged(f"models/{KEY}/warm_start.keras")
+    assert done.passed
+    assert bad == {}
+    assert not {f"stage fine_tune@{KEY}", f"stage predict@{KEY}"} & {link.name for link in done.links}
+
+
+def seen():
+    """One row an image and fold, by nothing but the files: the zip, the shards and the folds."""
+    with zipfile.ZipFile("data/archives/films.zip") as films:
+        source = {Path(name).name: hashlib.sha256(films.read(name)).hexdigest() for name in films.namelist()}
+    stored = {}
+    for path in sorted(Path("data/shards/films_32").glob("*.h5")):
+        with h5py.File(path) as shard:
+            for row, pixels in enumerate(shard["images"]):
+                stored[hashlib.sha256(pixels.tobytes()).hexdigest()] = path.name, row
+    rows = []
+    for fold in FOLDS:
+        for image in pd.read_parquet(f"data/splits/squares/{fold}.parquet").to_dict("records"):
+            place = stored[image["pixels_sha256"]]
+            who = image["image_id"], image["patient_id"], fold, image["draws"]
+            rows.append((*who, source[image["image_id"]], image["pixels_sha256"], *place))
+    return rows
+
+
+def test_the_account_counts_what_the_files_hold(intact):
+    record = audit(MODEL, intact).record
+    path = Path("data/archives/films.zip")
+    (source,) = record.archives
+    with zipfile.ZipFile(path) as films:
+        assert source.members == len(films.namelist())
+    assert (source.kind, source.bytes, source.sha256) == ("phantom", path.stat().st_size, sha256_file(path))
+    for fold in record.folds:
+        rows = pd.read_parquet(f"data/splits/squares/{fold.fold}.parquet")
+        assert fold.images == len(rows) > 0
+        assert fold.patients == rows["patient_id"].nunique()
+        assert fold.draws == rows["draws"].sum()
+        assert fold.classes == {name: rows[LABEL + name].sum() for name in ("No Finding", "Mass")}
+        assert record.data[f"{fold.fold}_sha256"] == sha256_file(split.path("squares", fold.fold))
+    assert [fold.fold for fold in record.folds] == list(FOLDS)
+    assert sum(leak.shared for leak in record.leaks) == 0
+    assert record.rejected == len(pd.read_parquet("data/shards/films_32/rejected.parquet"))
+    for file in (record.model, record.history, record.lineage):
+        content = Path(file.path).read_bytes()
+        assert file.bytes == len(content)
+        assert file.sha256 == hashlib.sha256(content).hexdigest()
+        assert file.md5 == hashlib.md5(content, usedforsecurity=False).hexdigest()
+    scores = json.loads(Path(f"metrics/{KEY}/scores.json").read_text())
+    assert record.scores["test_clean"]["roc_auc"] == scores["test_clean"]["roc_auc"]
+
+
+@pytest.mark.parametrize(("suffix", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet)])
+def test_the_list_of_images_is_row_for_row_what_the_files_hold(intact, tmp_path, suffix, read):
+    done = run("audit", MODEL, "--images", str(tmp_path / f"images.{suffix}"))
+    assert done.exit_code == 0, done.output
+    options = {"dtype": {"patient_id": str}} if suffix == "csv" else {}
+    rows = read(tmp_path / f"images.{suffix}", **options)
+    assert list(rows.itertuples(index=False, name=None)) == seen()
+
+
+def test_json_says_all_of_it_in_one_document(intact):
+    done = run("audit", MODEL, "--json")
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    known = audit(MODEL, intact)
+    assert told["passed"] is True
+    assert (told["stage"], told["revision"]) == (f"fine_tune@{KEY}", None)
+    assert [link["name"] for link in told["links"]] == [link.name for link in known.links]
+    assert {link["verdict"] for link in told["links"]} == {"verified"}
+    assert told["record"] == known.record.model_dump(mode="json")
+
+
+def test_what_does_not_pass_ends_with_status_1_and_one_line_on_standard_error(recording):
+    split.path("squares", "test").unlink()
+    shutil.copy(split.path("squares", "train"), split.path("squares", "test"))
+    done = run("audit", MODEL)
+    assert done.exit_code == 1
+    assert "wrong       data/splits/squares: workspace: data/splits/squares/test.parquet has md5" in done.stdout
+    assert done.stderr.startswith(f"glassbox audit: fine_tune@{KEY}: NOT proved (")
+    assert done.stderr.count("\n") == 1
+
+
+# --- what no commit holds ----------------------------------------------------------------------------------
+
+
+def test_a_rebuild_on_another_kind_of_machine_passes_where_mlflows_run_says_the_same(elsewhere):
+    done, bad = judged()
+    assert done.passed
+    assert list(bad) == ["commit"]
+    assert bad["commit"].verdict == Verdict.UNCOMMITTED
+    assert done.record.revision is None
+    assert tell.verdict(done).startswith("proved as MLflow's run confirms, though in no commit yet (")
+    assert done.record.machine["vendor"] == "Another"
+
+
+def test_without_mlflows_run_a_rebuild_passes_once_it_is_committed(elsewhere):
+    Path("mlflow.db").unlink()
+    done, bad = judged()
+    assert not done.passed
+    assert set(bad) == {"MLflow", "commit"}
+    git("commit", "-aqm", "Rebuild")
+    assert judged()[0].passed
+
+
+def test_a_run_that_was_written_from_what_is_on_disk_confirms_nothing(elsewhere):
+    Path("mlflow.db").unlink()
+    assert "restored run" in mirror(KEY)
+    done, bad = judged()
+    assert not done.passed
+    assert set(bad) == {"commit"}
+    git("commit", "-aqm", "Rebuild")
+    assert judged()[0].passed
+
+
+def test_what_an_experiment_of_dvcs_holds_is_committed(elsewhere):
+    Path("mlflow.db").unlink()
+    make_experiment("tried-out")
+    done, bad = judged()
+    assert done.passed
+    assert set(bad) == {"MLflow"}
+    assert done.record.revision == git("rev-parse", "refs/exps/00/11/tried-out").strip()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["data/archives/films.zip", "data/splits/squares/test.parquet", f"predictions/{KEY}/test_clean.parquet"],
+)
+def test_mlflow_vouches_for_nothing_that_it_has_not_seen(elsewhere, path):
+    at = next(at for at in files(recorded.lock()) if at.path == path)
+    agree(at, Path(path).read_bytes() + b"more", recorded.write)
+    assert not judged()[0].passed
+
+
+@pytest.mark.parametrize("place", ["dvc.yaml", "params.yaml"])
+def test_what_says_how_a_model_is_made_has_to_be_committed(recording, place):
+    with Path(place).open("a") as stream:
+        stream.write("# more\n")
+    # It makes git overlook a change.
+    git("update-index", "--assume-unchanged", place)
+    assert git("status", "--short") == ""
+    done, bad = judged()
+    assert not done.passed
+    assert list(bad) == ["commit"]
+    assert bad["commit"].verdict == Verdict.WRONG
+    assert bad["commit"].found.startswith(f"{place} differ")
+
+
+def test_a_repository_without_a_commit_holds_nothing(recording):
+    shutil.rmtree(".git")
+    git("init", "-q")
+    done, bad = judged()
+    assert not done.passed
+    assert bad["commit"].found == "git has no commit"
+
+
+# --- a history that was forged -----------------------------------------------------------------------------
+
+
+def forge_model():
+    """Replaces the model by another one, and makes everything that DVC and git hold agree with that."""
+    path, before = Path(MODEL), model.read_lineage(KEY)
+    weights = bytearray(path.read_bytes())
+    weights[len(weights) // 2] ^= 1
+    recorded.write(path, bytes(weights))
+    forged = model.write_lineage(KEY, "fine_tune", before.model_dump(exclude={"model_sha256", "history_sha256"}))
+    said = {variant: predictions.read(KEY, variant, before.model_sha256).probabilities for variant in VARIANTS}
+    predictions.write(KEY, split.shown("squares", "test"), said, forged.model_sha256)
+    evaluate(KEY)
+    recorded.record(track=False)
+    return before, forged
+
+
+def test_a_committed_history_that_agrees_with_itself_is_refuted_by_mlflows_run(recording):
+    before, forged = forge_model()
+    assert not judged()[0].passed
+    git("commit", "-aqm", "Forge")
+    done, bad = judged()
+    (run,) = bad.values()
+    assert not done.passed
+    assert run.name.startswith("MLflow run ")
+    assert f"{before.model_sha256}" in run.found
+    assert f"{forged.model_sha256}" in run.expected
+    # Who owns the store as well leaves no contradiction.
+    Path("mlflow.db").unlink()
+    assert judged()[0].passed
+
+
+def test_a_record_of_another_experiment_is_none_of_this_one(recording):
+    lineage = model.read_lineage(KEY).model_dump(mode="json") | {"experiment": "other"}
+    made = model.made_from({key: value for key, value in lineage.items() if key != "fingerprint"})
+    model.write_lineage(KEY, "fine_tune", {key: made[key] for key in made if not key.endswith("l_sha256")})
+    recorded.record(track=False)
+    git("commit", "-aqm", "Forge")
+    done, bad = judged()
+    assert not done.passed
+    assert "is of experiment other" in bad[f"fine_tune of {KEY}"].found
+
+
+# --- what is missing ---------------------------------------------------------------------------------------
+
+
+def test_without_the_cache_the_workspace_proves_it(recording):
+    shutil.rmtree(".dvc/cache")
+    done, bad = judged()
+    assert done.passed
+    assert bad == {}
+
+
+def test_without_the_workspace_the_cache_proves_it(recording):
+    shutil.rmtree("data")
+    shutil.rmtree("models")
+    done, bad = judged()
+    assert done.passed
+    assert bad == {}
+    assert done.record.images.equals(judged(f"{MODEL}@HEAD")[0].record.images)
+
+
+def test_what_lies_nowhere_is_missing_and_named_with_the_command_that_brings_it(recording):
+    shutil.rmtree(".dvc/cache")
+    Path("data/catalogs/films.parquet").unlink()
+    done, bad = judged()
+    assert not done.passed
+    assert bad["data/catalogs/films.parquet"].verdict == Verdict.MISSING
+    assert bad["data/catalogs/films.parquet"].action == "run `dvc pull data/catalogs/films.parquet`"
+    assert done.record is None
+
+
+def test_what_only_measured_a_model_is_not_needed(recording):
+    shutil.rmtree(".dvc/cache")
+    shutil.rmtree(predictions.folder(KEY))
+    done, bad = judged()
+    assert done.passed
+    assert list(bad) == [f"predictions/{KEY}"]
+    assert tell.verdict(done).endswith(f"; without predictions/{KEY})")
+    assert done.record.scores == {}
+
+
+def test_an_archive_of_generated_films_is_drawn_again(recording):
+    shutil.rmtree(".dvc/cache")
+    Path("data/archives/films.zip").unlink()
+    done, bad = judged(again=5)
+    assert done.passed
+    assert bad == {}
+    (link,) = (link for link in done.links if link.name == "data/archives/films.zip")
+    assert "(generated again)" in link.found
+
+
+def test_another_archive_is_missing_unless_it_is_excused(recording):
+    use_archive()
+    assert judged()[0].passed
+    shutil.rmtree(".dvc/cache")
+    Path("data/archives/films.zip").unlink()
+    done, bad = judged()
+    assert not done.passed
+    assert bad["data/archives/films.zip"].verdict == Verdict.MISSING
+    assert bad["data/archives/films.zip"].action == "run `dvc repro download@films`"
+    excused, _ = judged(without_archive=True)
+    assert excused.passed
+    assert tell.verdict(excused).endswith("; without data/archives/films.zip)")
+    assert done.record.model_dump() == excused.record.model_dump()
+
+
+def use_archive():
+    """Makes the source a zip on disk, which nobody can draw again."""
+    own = Path("../own.zip").absolute()
+    shutil.copy("data/archives/films.zip", own)
+    params = recorded.document()
+    layout = {"kind": "archive", "layout": "nih", "path": str(own), "sha256": sha256_file(own)}
+    params["sources"]["films"] = layout
+    recorded.builders.parameters(params)
+    download(load().sources["films"], "films")
+    recipes.write(KEY)
+    recorded.record()
+    git("commit", "-aqm", "Use an archive")
+    own.unlink()
+
+
+def make_experiment(name):
+    """Commits the project as an experiment of DVC's, as `dvc exp run` does, and leaves HEAD where it is."""
+    git("add", "-A")
+    tree, head = git("write-tree").strip(), git("rev-parse", "HEAD").strip()
+    commit = git("commit-tree", tree, "-p", head, "-m", "Try").strip()
+    git("update-ref", f"refs/exps/00/11/{name}", commit)
+    return commit
