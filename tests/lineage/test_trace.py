@@ -468,7 +468,7 @@ def test_a_damaged_index_is_made_anew(record):
     kept = {path: path.read_bytes() for path in files(record.root)}
     assert len(kept) == 2 + 4 + 1, "locks and trainings, catalog and folds, exposures"
     damages = (
-        lambda content: b"",
+        lambda _: b"",
         lambda content: content[: len(content) // 2],
         lambda content: content[:-90] + b"?" + content[-89:],
     )
