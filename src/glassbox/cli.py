@@ -183,24 +183,6 @@ def disclose(parcel: Path, folder: Path, patients: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option("--patient", metavar="ID", help="Who to look for.")
-@click.option("--image", metavar="ID", help="What to look for.")
-@click.option("--source", help="Look at this source alone: one id may stand for others elsewhere.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-def trace(*, patient: str | None, image: str | None, source: str | None, as_json: bool) -> None:
-    """List every model of any revision that saw a patient or an image: in training, in validation, in a test."""
-    from glassbox.lineage import answer
-    from glassbox.lineage import trace as lineage
-
-    found = lineage.trace(Path.cwd(), patient=patient, image=image, source=source)
-    for line in [answer.as_json(found)] if as_json else answer.lines(found):
-        click.echo(line)
-    if found.unread:
-        click.echo("\n".join(["glassbox trace: " + answer.unread(found)[0], *answer.unread(found)[1:]]), err=True)
-        sys.exit(1)
-
-
-@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 def doctor(*, as_json: bool) -> None:
     """Say what stands in the way of `dvc repro`: credentials, disk, cores, accelerators, link type, versions."""
@@ -224,3 +206,23 @@ def doctor(*, as_json: bool) -> None:
         sys.exit(1)
     if not as_json:
         click.echo("Nothing stands in the way of `dvc repro`.")
+
+
+@main.command()
+@click.option("--patient", metavar="ID", help="Who to look for.")
+@click.option("--image", metavar="ID", help="What to look for.")
+@click.option("--source", help="Look at this source alone: one id may stand for others elsewhere.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+def trace(*, patient: str | None, image: str | None, source: str | None, as_json: bool) -> None:
+    """List every model of any revision that saw a patient or an image: in training, in validation, in a test."""
+    from pathlib import Path
+
+    from glassbox.lineage import answer
+    from glassbox.lineage import trace as lineage
+
+    found = lineage.trace(Path.cwd(), patient=patient, image=image, source=source)
+    for line in [answer.as_json(found)] if as_json else answer.lines(found):
+        click.echo(line)
+    if found.unread:
+        click.echo(f"glassbox trace: {answer.unread(found)}", err=True)
+        sys.exit(1)

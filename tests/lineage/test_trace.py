@@ -97,6 +97,10 @@ def test_validation_selects_and_a_test_counts_once_somebody_predicted(record):
     record.train("untested", "squares", weights="others")
     record.commit()
     assert [one.experiment for one in of(record, patient="p9")] == ["one"]
+    # Another model of the same experiment, before anybody predicted with it.
+    record.train("one", "squares", weights="again")
+    record.write_lock()
+    assert [one.model_md5 for one in of(record, patient="p9")] == [tested.model_md5]
 
 
 def test_steps_images_and_seed_of_a_training_are_its_own(record):
@@ -289,6 +293,12 @@ def test_outside_of_a_project_there_is_one_message(tmp_path, monkeypatch):
     assert refused("--patient", "p1")[0].startswith("glassbox trace: there is no dvc.lock in ")
 
 
+def test_what_cannot_be_read_of_another_source_is_no_matter(two_sources, request):
+    request.getfixturevalue("lost")
+    assert len(trace(two_sources.root, patient="p1").unread) == 1
+    assert trace(two_sources.root, patient="p1", source="others").unread == []
+
+
 # --- what cannot be read -----------------------------------------------------------------------------------
 
 
@@ -457,11 +467,16 @@ def test_a_damaged_index_is_made_anew(record):
     first = trace(record.root, patient="p1")
     kept = {path: path.read_bytes() for path in files(record.root)}
     assert len(kept) == 2 + 4 + 1, "locks and trainings, catalog and folds, exposures"
-    for path, content in kept.items():
-        for damaged in (b"", content[: len(content) // 2], content[:-90] + b"?" + content[-89:]):
-            path.write_bytes(damaged)
-            assert trace(record.root, patient="p1") == first
-            assert path.read_bytes() == content
+    damages = (
+        lambda _: b"",
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:-90] + b"?" + content[-89:],
+    )
+    for damage in damages:
+        for path, content in kept.items():
+            path.write_bytes(damage(content))
+        assert trace(record.root, patient="p1") == first
+        assert {path: path.read_bytes() for path in files(record.root)} == kept
 
 
 def test_what_other_code_indexed_is_thrown_away(record):

@@ -20,14 +20,10 @@ def lines(trace: Trace) -> list[str]:
     return [*told, *([f"MLflow: {trace.without_mlflow}"] if trace.without_mlflow else [])]
 
 
-def unread(trace: Trace) -> list[str]:
-    """What could not be read, and what to do; nothing where all could."""
-    if not trace.unread:
-        return []
-    return [
-        f"some of what is on record could not be read: more models may have seen {trace.kind} {trace.id}",
-        *(line for one in trace.unread for line in _unread(one)),
-    ]
+def unread(trace: Trace) -> str:
+    """What could not be read, and what to do."""
+    said = f"some of what is on record could not be read: more models may have seen {trace.kind} {trace.id}"
+    return "\n".join([said, *(line for one in trace.unread for line in _unread(one))])
 
 
 def as_json(trace: Trace) -> str:

@@ -121,12 +121,12 @@ def _not_understood(held: Mapping[str, Revisions], recorded: Mapping[str, Record
             stages |= {stage.name: stage.found for stage in recorded[blob].foreign}
             of.append(revisions)
     if stages:
-        name, said = next(iter(stages.items()))
+        name, said = min(stages.items())
         found.append(
             Unread(
                 found=f"recorded by another version, as {name}: it {said}",
                 action="look at those revisions with their own code",
-                models=tuple(stages),
+                models=tuple(sorted(stages)),
                 revisions=_union(of).commits,
             )
         )

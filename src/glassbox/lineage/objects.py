@@ -43,7 +43,8 @@ class Objects:
             if sums(copy).md5 == file.md5:
                 target.symlink_to(copy)
                 return
-            damaged.append(f"that in the {where} is another file")
+            if where == "cache":  # in the workspace another file at its path is the rule
+                damaged.append("that in the cache is another file")
         # Opened after all copies on disk were looked at: a remote may be far away.
         for name, remote, failure in self._remotes:
             if remote is None:
@@ -67,9 +68,7 @@ class Objects:
         cached = Path(self._repo.cache.local.oid_to_path(file.md5))
         if cached.is_file():
             yield "cache", cached
-        # In the workspace another file at that path is the rule, and no damage.
-        own = self._root / file.path
-        if own.is_file() and sums(own).md5 == file.md5:
+        if (own := self._root / file.path).is_file():
             yield "workspace", own
 
     @cached_property

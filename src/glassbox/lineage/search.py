@@ -126,6 +126,7 @@ class Search:
             rows = self._index.images(table, action)
         except LineageError as error:
             return error
+        # Arrow's own search for what is not zero crashes on a table without rows.
         at = np.flatnonzero(pc.equal(rows[self._column], self._value))
         return dict(zip(rows["image_id"].take(at).to_pylist(), at.tolist(), strict=True))
 
