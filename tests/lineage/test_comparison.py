@@ -73,6 +73,12 @@ def test_the_first_stage_that_differs_although_its_inputs_agree_is_blamed():
     assert judged(after)[1] == "stage resize@films_32 is the first whose outputs differ although its inputs agree"
 
 
+def test_a_stage_that_ran_on_something_else_is_not_to_blame_where_another_one_is():
+    content = {"data/shards/films_32": 2, "data/weights/none": 2}
+    after = lock(**{"resize@films_32": {"cmd": "another"}}, content=content)
+    assert comparison.first(lock(), after, list(STAGES)) == First("weights@none", ())
+
+
 @pytest.mark.parametrize(
     ("named", "change"),
     [
@@ -196,6 +202,7 @@ def test_machine_scores_and_predictions_are_read(project):
     finished.predict("one", test, moved)
     after = comparison.measured("one", "fine_tune")
     assert comparison.machines(before, after) == ["vendor", "onednn"]
+    assert comparison.machines(before._replace(machine=None), after) == [], "nobody knows"
     told = list(comparison.distances(before.predictions, after.predictions))
     assert [(one.variant, one.images, one.largest) for one in told] == [
         (name, finished.IMAGES["test"], pytest.approx(0.25)) for name in ("test_clean", "test_augmented")

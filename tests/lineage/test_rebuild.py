@@ -100,6 +100,7 @@ def test_the_checkout_shares_no_file_with_the_project(built, again):
     own = {path.stat().st_ino for path in again.kept.rglob("*") if path.is_file() and ".git" not in path.parts}
     assert not own & {inode for inode, _ in files(built.root).values()}
     assert (again.kept / ".dvc/cache/files").is_dir()
+    assert (again.kept.parents[1] / "dvc/repo").is_dir(), "what DVC remembers of files"
 
 
 def test_the_first_stage_that_differs_is_named_and_the_project_stays_as_it_was(inside, monkeypatch):
@@ -146,6 +147,8 @@ def test_a_folder_with_something_in_it_is_not_built_in(inside, tmp_path):
     (tmp_path / "mine").write_text("mine")
     with pytest.raises(LineageError, match="something is there"):
         rebuild(f"{MODEL}@made", inside.root, keep=tmp_path, environment=never)
+    with pytest.raises(LineageError, match="cannot be built in: File exists"):
+        rebuild(f"{MODEL}@made", inside.root, keep=tmp_path / "mine", environment=never)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -155,6 +158,20 @@ def test_a_commit_whose_pipeline_is_another_than_its_lock_says_is_named(copy):
     copy.git("commit", "-qam", "Rename")
     with pytest.raises(LineageError, match=r"dvc\.yaml of commit .* has no stage split"):
         rebuild(f"{MODEL}@HEAD", copy.root, environment=never)
+
+
+def test_a_stage_that_does_not_run_again_is_named(copy):
+    stages = (copy.root / "dvc.yaml").read_text()
+    (copy.root / "dvc.yaml").write_text(
+        stages.replace("- data/splits/small\n      outs", "- data/code\n      outs")
+    )
+    (copy.root / "stages/fine_tune.sh").write_text(
+        "mkdir -p models/one; cd models/one; touch history.csv lineage.json\n"
+    )
+    copy.append("stages/fine_tune.sh", "touch model.keras\n")
+    copy.git("commit", "-qam", "Read no fold")
+    with pytest.raises(LineageError, match="has no stage download@films, split behind fine_tune@one"):
+        rebuild(f"{MODEL}@HEAD", copy.root, environment=here)
 
 
 def placed(project, folder):

@@ -149,6 +149,7 @@ def test_another_kind_is_named_with_its_models_and_with_what_differs(committed, 
     assert said().startswith("resnet: trained on another kind of machine")
     assert "(vendor, vector extensions)" in said()
     assert "vgg" not in said()
+    assert said().endswith("`glassbox rebuild models/resnet/model.keras@HEAD` says by how much")
 
 
 def test_the_comparison_says_so_on_standard_error(committed, make, capsys):

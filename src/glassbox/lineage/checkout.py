@@ -37,7 +37,7 @@ _STDERR = 2
 def checkout(root: Path, revision: Revision, chain: Iterable[str], folder: Path) -> Path:
     """Puts a commit into an empty folder, with what its parameters name outside of git; the project's root there.
 
-    There is no dvc.lock: what it holds afterwards was written there. Nor is there any cache but an empty one.
+    There is neither dvc.lock nor cache, so that every stage has to run.
 
     Args:
         root: The project that it is a commit of.
@@ -144,7 +144,7 @@ def reproduce(project: Path, target: str, environment: Environment) -> None:
         "MLFLOW_TRACKING_URI": f"sqlite:///{(project / 'mlflow.db').as_posix()}",
         "DVC_NO_ANALYTICS": "1",
     }
-    words = [*environment(project, variables), "dvc", "repro", "--force", target]
+    words = [*environment(project, variables), "dvc", "repro", target]
     if status := _run(words, project, variables):
         raise LineageError(
             f"`dvc repro {target}` ends with status {status} in the checkout; what it says stands above",

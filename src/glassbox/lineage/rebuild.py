@@ -99,18 +99,23 @@ def _refuse_others(subject: Subject, chain: Sequence[str], revision: Revision, t
 @contextmanager
 def _folder(root: Path, keep: Path | None) -> Iterator[Path]:
     """Where the checkout lies: on the disk of the project, which has room for its data, and may share blocks."""
+    place = keep or root / WORK
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        if keep is None:
+            # What a process that was killed with this one still writes there is no reason to fail.
+            temporary = tempfile.TemporaryDirectory(prefix="rebuild-", dir=place, ignore_cleanup_errors=True)
+        elif any(keep.iterdir()):
+            raise LineageError(f"--keep {keep}: something is there", "an empty folder, or none", "name another")
+    except OSError as error:
+        raise LineageError(
+            f"{place} cannot be built in: {error.strerror}", "a folder that can be written", "name one with --keep"
+        ) from None
     if keep is None:
-        (root / WORK).mkdir(exist_ok=True)
-        # What a process that was killed with this one still writes there is no reason to fail.
-        with tempfile.TemporaryDirectory(
-            prefix="rebuild-", dir=root / WORK, ignore_cleanup_errors=True
-        ) as temporary:
-            yield Path(temporary).resolve()
-        return
-    if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
-        raise LineageError(f"--keep {keep}: something is there", "an empty folder, or none", "name another one")
-    keep.mkdir(parents=True, exist_ok=True)
-    yield keep.resolve()
+        with temporary as name:
+            yield Path(name).resolve()
+    else:
+        yield keep.resolve()
 
 
 def _compared(subject: Subject, revision: Revision, chain: Sequence[str], again: Revision) -> Rebuild:

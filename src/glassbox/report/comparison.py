@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from glassbox.artifacts import cells, evaluation
+from glassbox.artifacts import cells, evaluation, model
 from glassbox.errors import GlassboxError
 from glassbox.files import write_text
 from glassbox.params.experiments import VARIANTS
@@ -91,7 +91,8 @@ def other_machines(results: Sequence[Result]) -> str:
     names = ", ".join(dict.fromkeys(name.replace("_", " ") for names in others.values() for name in names))
     return (
         f"{', '.join(others)}: trained on another kind of machine than the committed models ({names}), so that "
-        "models and scores may differ from those in git; archive, catalog, shards and splits do not"
+        "models and scores may differ from those in git; archive, catalog, shards and splits do not; "
+        f"`glassbox rebuild {model.files(next(iter(others))).model}@HEAD` says by how much"
     )
 
 
