@@ -198,6 +198,31 @@ def recorded_once(tmp_path_factory):
     return folder / "recorded"
 
 
+@pytest.fixture(scope="module")
+def intact(recorded_once):
+    """The recorded project, to read in; the working directory."""
+    with recorded.inside(recorded_once):
+        yield recorded_once
+
+
+@pytest.fixture(scope="session")
+def elsewhere_once(tmp_path_factory, recorded_once):
+    """The project after its models were made anew on another kind of machine, which no commit holds."""
+    root = recorded.copy(recorded_once, tmp_path_factory.mktemp("elsewhere") / "project")
+    with recorded.inside(root):
+        recorded.make_model_elsewhere()
+        recorded.record()
+    return root
+
+
+@pytest.fixture
+def elsewhere(tmp_path, elsewhere_once):
+    """A copy of it, which is the working directory."""
+    root = recorded.copy(elsewhere_once, tmp_path / "project")
+    with recorded.inside(root):
+        yield root
+
+
 @pytest.fixture
 def recording(tmp_path, recorded_once):
     """A copy of it, which is the working directory."""

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import recorded
 from click.testing import CliRunner
-from recorded import KEY, MODEL, git
+from recorded import KEY, MODEL, git, judged
 from tampering import agree, files
 
 from glassbox import recipes
@@ -29,40 +29,9 @@ from glassbox.params.experiments import VARIANTS
 from glassbox.tracking.run import mirror
 
 
-def judged(said=MODEL, **options):
-    """The audit of a model of the project in the current folder, and those of its links that are not verified."""
-    done = audit(said, Path.cwd(), **options)
-    return done, {link.name: link for link in done.links if link.verdict != Verdict.VERIFIED}
-
-
 def run(*words):
     """The `glassbox` command, as a user gives it."""
     return CliRunner().invoke(main, words)
-
-
-@pytest.fixture(scope="module")
-def intact(recorded_once):
-    """The recorded project, to read in; the working directory."""
-    with recorded.inside(recorded_once):
-        yield recorded_once
-
-
-@pytest.fixture(scope="module")
-def elsewhere_once(tmp_path_factory, recorded_once):
-    """The project after its models were made anew on another kind of machine, which no commit holds."""
-    root = recorded.copy(recorded_once, tmp_path_factory.mktemp("elsewhere") / "project")
-    with recorded.inside(root):
-        recorded.make_model_elsewhere()
-        recorded.record()
-    return root
-
-
-@pytest.fixture
-def elsewhere(tmp_path, elsewhere_once):
-    """A copy of it, which is the working directory."""
-    root = recorded.copy(elsewhere_once, tmp_path / "project")
-    with recorded.inside(root):
-        yield root
 
 
 # --- what passes, and what is said of it -------------------------------------------------------------------
@@ -205,7 +174,7 @@ def test_a_run_that_was_written_from_what_is_on_disk_confirms_nothing(elsewhere)
 
 def test_what_an_experiment_of_dvcs_holds_is_committed(elsewhere):
     Path("mlflow.db").unlink()
-    make_experiment("tried-out")
+    recorded.make_experiment("tried-out")
     done, bad = judged()
     assert done.passed
     assert set(bad) == {"MLflow"}
@@ -364,12 +333,3 @@ def use_archive():
     recorded.record()
     git("commit", "-aqm", "Use an archive")
     own.unlink()
-
-
-def make_experiment(name):
-    """Commits the project as an experiment of DVC's, as `dvc exp run` does, and leaves HEAD where it is."""
-    git("add", "-A")
-    tree, head = git("write-tree").strip(), git("rev-parse", "HEAD").strip()
-    commit = git("commit-tree", tree, "-p", head, "-m", "Try").strip()
-    git("update-ref", f"refs/exps/00/11/{name}", commit)
-    return commit

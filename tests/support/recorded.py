@@ -21,6 +21,8 @@ from glassbox.artifacts import recipe
 from glassbox.catalogs import build as catalogs
 from glassbox.code.digests import write_all
 from glassbox.evaluation.evaluate import evaluate
+from glassbox.lineage.audit import audit
+from glassbox.lineage.link import Verdict
 from glassbox.networks import runtime, weights
 from glassbox.params.document import checked, load
 from glassbox.report.comparison import compare
@@ -118,6 +120,12 @@ def record(*, track=True):
         complete(KEY, evaluated=True)
 
 
+def judged(said=MODEL, **options):
+    """The audit of a model of the project in the current folder, and those of its links that are not verified."""
+    done = audit(said, Path.cwd(), **options)
+    return done, {link.name: link for link in done.links if link.verdict != Verdict.VERIFIED}
+
+
 def lock():
     """Stage -> its entry in dvc.lock, but for the comparison, which is no part of a model's proof."""
     stages = yaml.load(Path("dvc.lock").read_bytes(), yaml.CSafeLoader)["stages"]
@@ -139,6 +147,15 @@ def make_model_elsewhere():
         mock.patch.object(lineage, "machine", lambda threads: machine(threads) | {"vendor": "Another"}),
     ):
         make_model()
+
+
+def make_experiment(name):
+    """Commits the project as an experiment of DVC's, as `dvc exp run` does, and leaves HEAD where it is."""
+    git("add", "-A")
+    tree, head = git("write-tree").strip(), git("rev-parse", "HEAD").strip()
+    commit = git("commit-tree", tree, "-p", head, "-m", "Try").strip()
+    git("update-ref", f"refs/exps/00/11/{name}", commit)
+    return commit
 
 
 @contextlib.contextmanager

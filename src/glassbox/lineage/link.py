@@ -44,7 +44,7 @@ class Link(NamedTuple):
 
 
 #: What readers raise over a file that is whole by its own digest and yet nothing that a stage ever wrote.
-_DAMAGED = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+DAMAGED = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 def verified(name: str, found: str) -> Link:
@@ -85,7 +85,7 @@ class Checks:
         except FileNotFoundError as error:
             found = f"{error.filename or error} is not at hand"
             self._wrong.append(wrong(self._name, found, "a copy of it", "see what is missing above"))
-        except _DAMAGED as error:
+        except DAMAGED as error:
             found = f"it cannot be read: {type(error).__name__}: {' '.join(str(error).split())}"
             self._wrong.append(wrong(self._name, found, "what its stage wrote", self._action))
 

@@ -8,6 +8,7 @@ from dvc.dependency import ParamsDependency
 from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
 
+from glassbox.lineage.link import DAMAGED
 from glassbox.lineage.lock import LineageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _resolved(repo: Repo, place: str) -> dict[str, Declared]:
         file = load_file(repo, repo.fs.join(repo.root_dir, NAME))
         # Without dvc.lock, which is read as data, and compared with this.
         return {name: _stage(stage) for name, stage in file.LOADER(file, file.contents, {}).items()}
-    except DvcException as error:
+    except (DvcException, *DAMAGED) as error:
         said = " ".join(str(error).split())
         raise LineageError(
             f"{NAME} of {place} cannot be resolved: {said}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -67,8 +68,9 @@ def find(said: str, root: Path) -> Subject:
         TrackingError: The MLflow store cannot be reached or read.
     """
     path = Path(said)
-    if path.is_file():
-        return _of_file(path, root)
+    with suppress(OSError):  # a name longer than names can be
+        if path.is_file():
+            return _of_file(path, root)
     if said.startswith("models:/"):
         return _of_run(said, _registered(said), root)
     if _RUN.fullmatch(said):
