@@ -10,6 +10,7 @@ from pathlib import Path
 import killed_withdrawal
 import numpy as np
 import pytest
+import recorded
 import yaml
 from click.testing import CliRunner
 
@@ -112,27 +113,19 @@ def test_who_is_new_and_who_was_withdrawn_before_is_said(project):
     assert withdrawn.path("films").read_text().splitlines() == sorted([first, second, third])
 
 
-def test_every_experiment_that_saw_them_is_named_with_fold_and_images(project):
-    patient = project.only_in("listed", "train")
-    rows = project.of("listed", "train")
-    images = rows.loc[rows["patient_id"] == patient, "image_id"].tolist()
-    lines = withdraw("films", [patient])
-    assert said(lines, "seen by listed in ") == [
-        f"train: {patient}, {len(images)} image{'s' * (len(images) > 1)}: {', '.join(images)}"
-    ]
-    assert said(lines, "seen by other") == []
+def test_every_model_on_record_that_saw_them_is_named(recorded_once, tmp_path):
+    with recorded.inside(recorded.copy(recorded_once, tmp_path / "project")):
+        (source,) = load().sources
+        patient = split.read(load().experiments[recorded.KEY].split, "train")["patient_id"].iloc[0]
+        lines = withdraw(source, [patient])
+    assert any(line.startswith(f"patient {patient} of source {source}: ") for line in lines)
+    assert any(line.startswith(f"{recorded.KEY}, split ") for line in lines)
+    assert any(line.startswith("  trained on   ") for line in lines)
 
 
-def test_a_fold_that_is_not_at_hand_is_named_as_unread(project):
+def test_where_no_model_is_on_record_that_is_said(project):
     patient = project.only_in("listed", "train")
-    split.path("listed", "train").unlink()
-    split.path("other", "test").write_bytes(b"no table")
-    lines = withdraw("films", [patient])
-    assert said(lines, "unread, because it is missing or damaged: ") == [
-        "data/splits/listed/train.parquet",
-        "data/splits/other/test.parquet",
-    ]
-    assert said(lines, "seen by listed") == []
+    assert said(withdraw("films", [patient]), f"patient {patient}: no model on record is known to have seen them")
 
 
 @pytest.mark.parametrize("fold", FOLDS)

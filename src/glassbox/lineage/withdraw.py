@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -10,19 +11,19 @@ import yaml
 from glassbox.artifacts import archive, catalog, code
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.files import locked, write_text
-from glassbox.lineage import consequences
+from glassbox.lineage import answer, consequences
 from glassbox.lineage.consequences import WithdrawalError
-from glassbox.lineage.sightings import seen_by
+from glassbox.lineage.lock import LineageError
+from glassbox.lineage.trace import trace
 from glassbox.params import withdrawn
 from glassbox.params.document import checked
 from glassbox.params.read import ParamsError, values
 from glassbox.paths import PARAMS, WORK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from glassbox.lineage.consequences import Change
-    from glassbox.lineage.sightings import Sightings
 
 _SECTION = "withdrawn"
 #: Ids that a line names, of however many there are.
@@ -59,7 +60,7 @@ def withdraw(source: str, patients: Sequence[str]) -> list[str]:
         _refuse_unknown(source, named, before)
         lists = withdrawn.section(params.sources) | {source: sorted({*before, *named})}
         changes, kept = consequences.of_withdrawal(params, source, lists[source])
-        seen = seen_by(source, named)
+        seen = [line for patient in named for line in _seen(source, patient)]
         # The stage `code` checks params.yaml; what it writes is of no parameter.
         stages = consequences.rebuilt([code.STAGE, f"catalog@{source}"], [*kept, code.path("catalog").parent])
         text = _with_section(PARAMS.read_text(encoding="utf-8"), lists)
@@ -70,7 +71,7 @@ def withdraw(source: str, patients: Sequence[str]) -> list[str]:
         f"withdrawn from {source}: {', '.join(new) or 'nobody new'}",
         *([f"already withdrawn: {', '.join(old)}"] if (old := [one for one in named if one in before]) else []),
         f"{withdrawn.path(source)} has {len(lists[source]):,} patients and {PARAMS} follows it: commit both",
-        *_say_seen(seen),
+        *seen,
         *map(_say_change, changes),
         f"`dvc repro` will run, because of it: {', '.join(stages)}",
         f"their films stay in {archive.path(source)}, in DVC's cache and in earlier revisions (docs/withdraw.md)",
@@ -131,13 +132,13 @@ def _with_section(text: str, lists: dict[str, list[str]]) -> str:
     return edited
 
 
-def _say_seen(seen: Sightings) -> Iterator[str]:
-    for experiment, fold, patient, images in seen.found:
-        yield f"seen by {experiment} in {fold}: {patient}, {_images(len(images))}: {_some(images)}"
-    if not seen.found:
-        yield f"seen by no experiment of {PARAMS}{' whose folds are at hand' if seen.unread else ''}"
-    for path in seen.unread:
-        yield f"unread, because it is missing or damaged: {path}"
+def _seen(source: str, patient: str) -> list[str]:
+    """Which models on record saw a patient."""
+    try:
+        found = trace(Path.cwd(), patient=patient, source=source)
+    except LineageError as error:
+        return [f"patient {patient}: no model on record is known to have seen them: {error.found}"]
+    return [*answer.lines(found), *([answer.unread(found)] if found.unread else [])]
 
 
 def _say_change(change: Change) -> str:
