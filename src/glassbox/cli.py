@@ -57,7 +57,7 @@ def sweep(experiment: str, draws: tuple[str, ...], trials: int, seed: int) -> No
 @click.option("--patient", "patients", required=True, multiple=True, metavar="ID", help="Can be given often.")
 def withdraw(source: str, patients: tuple[str, ...]) -> None:
     """Take patients out of whatever is built from now on; then run `dvc repro`."""
-    from glassbox.lineage.withdraw import withdraw
+    from glassbox.lineage.withdrawal.withdraw import withdraw
 
     for line in withdraw(source, patients):
         click.echo(line)
@@ -136,8 +136,8 @@ def audit(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
 def rebuild(model: str, *, keep: Path | None, as_json: bool) -> None:
     """Make MODEL again from its archive, in a checkout of its revision, and compare every artifact."""
-    from glassbox.lineage import outcome
-    from glassbox.lineage import rebuild as lineage
+    from glassbox.lineage.rebuild import outcome
+    from glassbox.lineage.rebuild import rebuild as lineage
 
     done = lineage.rebuild(model, Path.cwd(), keep=keep)
     for line in [outcome.as_json(done)] if as_json else outcome.lines(done):
@@ -154,8 +154,8 @@ def rebuild(model: str, *, keep: Path | None, as_json: bool) -> None:
 @click.option("--without-archive", is_flag=True, help="Pass without the archive, which is not pushed to remotes.")
 def export(model: str, folder: Path, key: Path, *, without_archive: bool) -> None:
     """Audit MODEL, and write FOLDER: its signed provenance, which others check without Glassbox."""
-    from glassbox.lineage import parcel, vault
     from glassbox.lineage.audit import proved
+    from glassbox.lineage.parcel import parcel, vault
     from glassbox.tracking.run import attach
 
     record = proved(model, Path.cwd(), without_archive=without_archive)
@@ -175,8 +175,8 @@ def export(model: str, folder: Path, key: Path, *, without_archive: bool) -> Non
 @click.option("--patient", "patients", multiple=True, required=True, metavar="ID", help="Whom to disclose.")
 def disclose(parcel: Path, folder: Path, patients: tuple[str, ...]) -> None:
     """Write into FOLDER a proof for each patient of who was in PARCEL, and with which images."""
-    from glassbox.lineage import parcel as parcels
-    from glassbox.lineage import vault
+    from glassbox.lineage.parcel import parcel as parcels
+    from glassbox.lineage.parcel import vault
 
     for proof in parcels.disclose(parcel, vault.SECRETS, patients, folder):
         click.echo(proof)
@@ -217,8 +217,8 @@ def trace(*, patient: str | None, image: str | None, source: str | None, as_json
     """List every model of any revision that saw a patient or an image: in training, in validation, in a test."""
     from pathlib import Path
 
-    from glassbox.lineage import answer
-    from glassbox.lineage import trace as lineage
+    from glassbox.lineage.trace import answer
+    from glassbox.lineage.trace import trace as lineage
 
     found = lineage.trace(Path.cwd(), patient=patient, image=image, source=source)
     for line in [answer.as_json(found)] if as_json else answer.lines(found):

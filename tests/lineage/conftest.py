@@ -26,7 +26,7 @@ from glassbox.artifacts import archive, catalog, members, shards, split
 from glassbox.artifacts.split import FOLDS
 from glassbox.catalogs import build as catalogs
 from glassbox.files import sha256_file
-from glassbox.lineage.parcel import export
+from glassbox.lineage.parcel.parcel import export
 from glassbox.params.document import load
 from glassbox.params.sources import PhantomSource
 from glassbox.phantoms import archive as phantom

@@ -14,12 +14,12 @@ from click.testing import CliRunner
 from glassbox import cli
 from glassbox.artifacts import split
 from glassbox.evaluation.evaluate import evaluate
-from glassbox.lineage import comparison, outcome
-from glassbox.lineage import rebuild as rebuilds
-from glassbox.lineage.comparison import Artifact, First, Pair, Verdict
 from glassbox.lineage.lock import Entry, Lock
 from glassbox.lineage.outputs import Output
-from glassbox.lineage.rebuild import Rebuild
+from glassbox.lineage.rebuild import comparison, outcome
+from glassbox.lineage.rebuild import rebuild as rebuilds
+from glassbox.lineage.rebuild.comparison import Artifact, First, Pair, Verdict
+from glassbox.lineage.rebuild.rebuild import Rebuild
 
 #: Stage -> what it reads and what it writes: one path each.
 STAGES = {

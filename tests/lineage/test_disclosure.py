@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import small_record
 
-from glassbox.lineage import vault, verify
-from glassbox.lineage.merkle import Tree
-from glassbox.lineage.parcel import ParcelError, disclose
-from glassbox.lineage.patients import leaves, proof, salted
-from glassbox.lineage.vault import VaultError, forget
+from glassbox.lineage.parcel import vault, verify
+from glassbox.lineage.parcel.merkle import Tree
+from glassbox.lineage.parcel.parcel import ParcelError, disclose
+from glassbox.lineage.parcel.patients import leaves, proof, salted
+from glassbox.lineage.parcel.vault import VaultError, forget
 
 #: Patients of NIH's archive.
 NIH = 30_805
@@ -103,7 +103,7 @@ def test_a_proof_of_something_else_is_refused(exported, tmp_path, capsys, change
 
 
 def test_a_patient_of_another_parcel_is_not_in_this_one(exported, tmp_path, signing_key):
-    from glassbox.lineage.parcel import export
+    from glassbox.lineage.parcel.parcel import export
 
     other = export(small_record.record(patients=30), tmp_path / "other", signing_key, exported.salts)
     proofs = disclose(other.path, exported.salts, ["00003"], tmp_path / "proofs")
@@ -124,7 +124,7 @@ def test_after_an_erasure_signature_and_the_others_proofs_hold_and_nobody_shows_
 
 
 def test_to_forget_reaches_every_parcel(exported, tmp_path, signing_key):
-    from glassbox.lineage.parcel import export
+    from glassbox.lineage.parcel.parcel import export
 
     export(small_record.record(patients=30), tmp_path / "other", signing_key, exported.salts)
     assert len(forget(exported.salts, ["00005", "00025"])) == 2

@@ -10,10 +10,10 @@ from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenan
 from in_toto_attestation.v1.statement import Statement
 from in_toto_attestation.v1.statement_pb2 import Statement as Message
 
-from glassbox.lineage import verify
-from glassbox.lineage.bom import bom, purl
-from glassbox.lineage.croissant import croissant
-from glassbox.lineage.statement import statement
+from glassbox.lineage.parcel import verify
+from glassbox.lineage.parcel.bom import bom, purl
+from glassbox.lineage.parcel.croissant import croissant
+from glassbox.lineage.parcel.statement import statement
 
 ROOT = "ab" * 32
 DOCUMENTS = dict.fromkeys(verify.DOCUMENTS, "cd" * 32)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from glassbox.lineage.merkle import Tree
-from glassbox.lineage.verify import RefusedError, climbed, leaf_hash, node_hash, tree_root
+from glassbox.lineage.parcel.merkle import Tree
+from glassbox.lineage.parcel.verify import RefusedError, climbed, leaf_hash, node_hash, tree_root
 
 #: The leaves and the roots over the first 1 to 8 of them by which logs of certificates are tested.
 LEAVES = ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")

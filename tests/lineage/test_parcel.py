@@ -9,11 +9,11 @@ import small_record
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from small_parcel import write_key
 
-from glassbox.lineage import parcel as parcels
-from glassbox.lineage import patients, verify
-from glassbox.lineage.keys import PASSWORD, KeyFileError
-from glassbox.lineage.parcel import ParcelError, export
-from glassbox.lineage.vault import SECRETS
+from glassbox.lineage.parcel import parcel as parcels
+from glassbox.lineage.parcel import patients, verify
+from glassbox.lineage.parcel.keys import PASSWORD, KeyFileError
+from glassbox.lineage.parcel.parcel import ParcelError, export
+from glassbox.lineage.parcel.vault import SECRETS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +30,7 @@ def nothing_written(tmp_path):
 def test_what_is_written_is_said(exported_once):
     parcel, held = exported_once.parcel, contents(exported_once.parcel)
     assert held.keys() == {verify.STATEMENT, *verify.DOCUMENTS}
-    assert held[verify.VERIFIER] == (ROOT / "src/glassbox/lineage/verify.py").read_bytes()
+    assert held[verify.VERIFIER] == (ROOT / "src/glassbox/lineage/parcel/verify.py").read_bytes()
     assert exported_once.document(verify.PATIENTS)["root"] == exported_once.root
     assert exported_once.check() == 0
     assert [path.name for path in exported_once.salts.iterdir()] == [f"{exported_once.root}.jsonl"]

@@ -14,10 +14,10 @@ import shell_pipeline
 from pipeline_copy import ROOT, Project
 from shell_pipeline import CHAIN, MODEL
 
-from glassbox.lineage.checkout import checkout, synced
-from glassbox.lineage.comparison import First, Verdict
 from glassbox.lineage.lock import LineageError
-from glassbox.lineage.rebuild import rebuild
+from glassbox.lineage.rebuild.checkout import checkout, synced
+from glassbox.lineage.rebuild.comparison import First, Verdict
+from glassbox.lineage.rebuild.rebuild import rebuild
 from glassbox.lineage.revision import Revision, git
 from glassbox.params.document import checked
 

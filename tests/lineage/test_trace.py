@@ -13,9 +13,9 @@ from recorded_history import Record, md5
 
 from glassbox import cli
 from glassbox.artifacts import model, split
-from glassbox.lineage import locks, objects
 from glassbox.lineage.lock import LineageError
-from glassbox.lineage.trace import trace
+from glassbox.lineage.trace import locks, objects
+from glassbox.lineage.trace.trace import trace
 from glassbox.training import order
 from glassbox.training.order import Stretch
 

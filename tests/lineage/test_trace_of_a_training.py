@@ -13,8 +13,8 @@ from recorded_history import Record
 
 from glassbox.artifacts import catalog, model, recipe, split
 from glassbox.artifacts.shards import Images
-from glassbox.lineage import exposure, registered
-from glassbox.lineage.trace import trace
+from glassbox.lineage.trace import exposure, registered
+from glassbox.lineage.trace.trace import trace
 from glassbox.tracking.model import SHA256_TAG
 from glassbox.tracking.store import open_store
 from glassbox.training import phases, strategies

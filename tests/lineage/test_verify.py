@@ -14,8 +14,8 @@ import small_record
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from small_parcel import write_key
 
-from glassbox.lineage import keys, verify
-from glassbox.lineage.parcel import export
+from glassbox.lineage.parcel import keys, verify
+from glassbox.lineage.parcel.parcel import export
 
 NAMES = (verify.STATEMENT, *verify.DOCUMENTS)
 

@@ -18,7 +18,7 @@ from glassbox import cli
 from glassbox.artifacts import catalog, document, split
 from glassbox.artifacts.split import FOLDS
 from glassbox.errors import GlassboxError
-from glassbox.lineage.withdraw import _with_section, withdraw
+from glassbox.lineage.withdrawal.withdraw import _with_section, withdraw
 from glassbox.params import withdrawn
 from glassbox.params.document import load
 from glassbox.params.read import ParamsError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dvc.repo
 from dying import die_before
 
-from glassbox.lineage.withdraw import withdraw
+from glassbox.lineage.withdrawal.withdraw import withdraw
 from glassbox.params import withdrawn as lists
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.hazmat.primitives import serialization
 
-from glassbox.lineage import verify
+from glassbox.lineage.parcel import verify
 
 if TYPE_CHECKING:
     from pathlib import Path

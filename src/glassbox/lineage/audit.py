@@ -11,11 +11,12 @@ import pyarrow as pa
 
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import resolved
-from glassbox.lineage import committed, contents, parcel, pixels, runs, stages
+from glassbox.lineage import committed, contents, pixels, runs, stages
 from glassbox.lineage.account import record
 from glassbox.lineage.link import Link, Verdict
 from glassbox.lineage.lock import LineageError
 from glassbox.lineage.outputs import Output, generate, outputs
+from glassbox.lineage.parcel import parcel
 from glassbox.lineage.subject import Subject, find
 from glassbox.lineage.view import view
 from glassbox.params.experiments import PHASES

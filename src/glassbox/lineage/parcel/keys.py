@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from glassbox.errors import GlassboxError
-from glassbox.lineage.verify import ecdsa_hash
+from glassbox.lineage.parcel.verify import ecdsa_hash
 
 if TYPE_CHECKING:
     from pathlib import Path

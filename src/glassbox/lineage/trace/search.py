@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
-from glassbox.lineage.exposure import Showing
 from glassbox.lineage.lock import LineageError
-from glassbox.lineage.records import Fold
-from glassbox.lineage.sighting import OfGrid, Sighting, Traced, Unread
+from glassbox.lineage.trace.exposure import Showing
+from glassbox.lineage.trace.records import Fold
+from glassbox.lineage.trace.sighting import OfGrid, Sighting, Traced, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from glassbox.lineage.index import Index, Trained
-    from glassbox.lineage.ledger import Known, Ledger
-    from glassbox.lineage.records import Grid, Images
-    from glassbox.lineage.registered import Run
+    from glassbox.lineage.trace.index import Index, Trained
+    from glassbox.lineage.trace.ledger import Known, Ledger
+    from glassbox.lineage.trace.records import Grid, Images
+    from glassbox.lineage.trace.registered import Run
 
 #: Image -> where it stands in a table.
 Places = dict[str, int]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glassbox.lineage import locks
-from glassbox.lineage.index import opened
-from glassbox.lineage.ledger import join
 from glassbox.lineage.lock import LineageError
-from glassbox.lineage.registered import runs
-from glassbox.lineage.search import Search
-from glassbox.lineage.sighting import Trace, Unread
+from glassbox.lineage.trace import locks
+from glassbox.lineage.trace.index import opened
+from glassbox.lineage.trace.ledger import join
+from glassbox.lineage.trace.registered import runs
+from glassbox.lineage.trace.search import Search
+from glassbox.lineage.trace.sighting import Trace, Unread
 from glassbox.tracking.store import TrackingError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from glassbox.lineage.index import Index
-    from glassbox.lineage.registered import Run
+    from glassbox.lineage.trace.index import Index
+    from glassbox.lineage.trace.registered import Run
 
 #: What --patient and --image are called in tables.
 _COLUMNS = {"patient": "patient_id", "image": "image_id"}

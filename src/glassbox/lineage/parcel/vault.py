@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from glassbox.errors import GlassboxError
 from glassbox.files import atomic
-from glassbox.lineage.patients import Salted
-from glassbox.lineage.verify import canonical
+from glassbox.lineage.parcel.patients import Salted
+from glassbox.lineage.parcel.verify import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

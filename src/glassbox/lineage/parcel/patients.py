@@ -11,15 +11,15 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from glassbox.lineage.parcel.verify import canonical, leaf_hash
 from glassbox.lineage.record import COLUMNS
-from glassbox.lineage.verify import canonical, leaf_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
-    from glassbox.lineage.merkle import Tree
+    from glassbox.lineage.parcel.merkle import Tree
     from glassbox.lineage.record import Record
 
 #: Bytes of a salt.

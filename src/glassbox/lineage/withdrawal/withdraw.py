@@ -11,10 +11,11 @@ import yaml
 from glassbox.artifacts import archive, catalog, code
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.files import locked, write_text
-from glassbox.lineage import answer, consequences
-from glassbox.lineage.consequences import WithdrawalError
 from glassbox.lineage.lock import LineageError
-from glassbox.lineage.trace import trace
+from glassbox.lineage.trace import answer
+from glassbox.lineage.trace.trace import trace
+from glassbox.lineage.withdrawal import consequences
+from glassbox.lineage.withdrawal.consequences import WithdrawalError
 from glassbox.params import withdrawn
 from glassbox.params.document import checked
 from glassbox.params.read import ParamsError, values
@@ -23,7 +24,7 @@ from glassbox.paths import PARAMS, WORK
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from glassbox.lineage.consequences import Change
+    from glassbox.lineage.withdrawal.consequences import Change
 
 _SECTION = "withdrawn"
 #: Ids that a line names, of however many there are.

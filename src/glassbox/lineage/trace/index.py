@@ -18,11 +18,11 @@ from glassbox import keyed
 from glassbox.artifacts import document, model, split, table
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.files import fingerprint, locked, sha256_file
-from glassbox.lineage import exposure, locks, records
-from glassbox.lineage.exposure import Showing
 from glassbox.lineage.lock import LineageError
-from glassbox.lineage.objects import Objects
-from glassbox.lineage.records import Fold, Recorded
+from glassbox.lineage.trace import exposure, locks, records
+from glassbox.lineage.trace.exposure import Showing
+from glassbox.lineage.trace.objects import Objects
+from glassbox.lineage.trace.records import Fold, Recorded
 from glassbox.params.base import Frozen, Sha256
 from glassbox.paths import WORK
 from glassbox.training import order
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from glassbox.lineage.locks import Revisions
-    from glassbox.lineage.records import Images, Model
+    from glassbox.lineage.trace.locks import Revisions
+    from glassbox.lineage.trace.records import Images, Model
 
 F = TypeVar("F", bound=Frozen)
 #: A table of images; `draws` is 0 in a catalog.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glassbox.files import fingerprint
-from glassbox.lineage.index import keep, kept
+from glassbox.lineage.trace.index import keep, kept
 from glassbox.params.base import Frozen
 from glassbox.tracking.model import SHA256_TAG
 from glassbox.tracking.store import existing, refusing, tracking_uri

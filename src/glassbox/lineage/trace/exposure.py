@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from glassbox.artifacts.history import Epoch
     from glassbox.artifacts.model import Lineage
-    from glassbox.lineage.records import Grid
+    from glassbox.lineage.trace.records import Grid
 
 
 class Showing(Frozen):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from glassbox.errors import GlassboxError
 from glassbox.files import atomic
-from glassbox.lineage import keys, patients, vault, verify
-from glassbox.lineage.bom import bom
-from glassbox.lineage.croissant import croissant
 from glassbox.lineage.link import Checks, Link
-from glassbox.lineage.merkle import Tree
-from glassbox.lineage.statement import REVISION, statement
+from glassbox.lineage.parcel import keys, patients, vault, verify
+from glassbox.lineage.parcel.bom import bom
+from glassbox.lineage.parcel.croissant import croissant
+from glassbox.lineage.parcel.merkle import Tree
+from glassbox.lineage.parcel.statement import REVISION, statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from glassbox.artifacts import archive, shards, split
-from glassbox.lineage.verify import ARCHIVE, FOLD, ROOT_ALGORITHM
+from glassbox.lineage.parcel.verify import ARCHIVE, FOLD, ROOT_ALGORITHM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from glassbox.lineage.lock import NAME
-from glassbox.lineage.locks import WORKSPACE, Revisions
-from glassbox.lineage.sighting import Unread
+from glassbox.lineage.trace.locks import WORKSPACE, Revisions
+from glassbox.lineage.trace.sighting import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from glassbox.lineage.records import Fold, Grid, Images, Model, Recorded
+    from glassbox.lineage.trace.records import Fold, Grid, Images, Model, Recorded
 
 
 class Known(NamedTuple):

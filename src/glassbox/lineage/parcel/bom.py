@@ -7,8 +7,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from glassbox.lineage.parcel.verify import ARCHIVE, FOLD, PACKAGE, PROPERTY, WEIGHTS
 from glassbox.lineage.record import RANDOM
-from glassbox.lineage.verify import ARCHIVE, FOLD, PACKAGE, PROPERTY, WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

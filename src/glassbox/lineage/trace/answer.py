@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from glassbox.lineage.sighting import OfGrid, Sighting, Trace, Traced, Unread
+    from glassbox.lineage.trace.sighting import OfGrid, Sighting, Trace, Traced, Unread
 
 #: Characters of a hash, and names of a list, that a table shows. JSON has all.
 _SHORT, _NAMED = 10, 3

@@ -7,11 +7,12 @@ from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from glassbox.lineage import committed, comparison, link
+from glassbox.lineage import committed, link
 from glassbox.lineage.audit import stages_behind
-from glassbox.lineage.checkout import checkout, reproduce, synced
 from glassbox.lineage.lock import LineageError
 from glassbox.lineage.outputs import outputs
+from glassbox.lineage.rebuild import comparison
+from glassbox.lineage.rebuild.checkout import checkout, reproduce, synced
 from glassbox.lineage.revision import Revision
 from glassbox.lineage.subject import find
 from glassbox.lineage.view import lay_out
@@ -20,9 +21,9 @@ from glassbox.paths import WORK
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from glassbox.lineage.checkout import Environment
-    from glassbox.lineage.comparison import Artifact, Distance, First, Measured, Pair, Verdict
     from glassbox.lineage.outputs import Output
+    from glassbox.lineage.rebuild.checkout import Environment
+    from glassbox.lineage.rebuild.comparison import Artifact, Distance, First, Measured, Pair, Verdict
     from glassbox.lineage.subject import Subject
 
 #: How many files of a folder a line names.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from glassbox.lineage.bom import purl
-from glassbox.lineage.record import RANDOM
-from glassbox.lineage.verify import (
+from glassbox.lineage.parcel.bom import purl
+from glassbox.lineage.parcel.verify import (
     ARCHIVE,
     FOLD,
     HISTORY,
@@ -19,6 +18,7 @@ from glassbox.lineage.verify import (
     STATEMENT_TYPE,
     WEIGHTS,
 )
+from glassbox.lineage.record import RANDOM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

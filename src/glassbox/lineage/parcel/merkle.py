@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glassbox.lineage.verify import parents
+from glassbox.lineage.parcel.verify import parents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from glassbox.lineage.lock import LineageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from glassbox.lineage.records import File
+    from glassbox.lineage.trace.records import File
 
 
 class Objects:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from glassbox.lineage.comparison import Verdict
+from glassbox.lineage.rebuild.comparison import Verdict
 
 if TYPE_CHECKING:
-    from glassbox.lineage.comparison import Artifact, Pair
-    from glassbox.lineage.rebuild import Rebuild
+    from glassbox.lineage.rebuild.comparison import Artifact, Pair
+    from glassbox.lineage.rebuild.rebuild import Rebuild
 
 #: How many files of a folder a line names.
 _NAMED = 5

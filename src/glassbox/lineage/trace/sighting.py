@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from glassbox.lineage.registered import Run
+from glassbox.lineage.trace.registered import Run
 from glassbox.params.base import Frozen
 from glassbox.params.experiments import PhaseName
 

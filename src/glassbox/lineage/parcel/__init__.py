@@ -1,0 +1,1 @@
+"""What others verify without this project: one folder about one model, signed, and proofs about its patients."""

@@ -1,0 +1,1 @@
+"""Every model on record that saw a patient or an image."""

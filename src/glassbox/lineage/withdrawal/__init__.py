@@ -1,0 +1,1 @@
+"""Taking patients out, and what that changes."""
