@@ -92,7 +92,11 @@ def connected(workers: Sequence[Mapping[str, Any]] | None = None) -> Iterator[Cl
         _Client(cluster) as client,
     ):
         _say(client)
-        yield client
+        try:
+            yield client
+        finally:
+            # That a worker is killed since it takes seconds to end is no news: its work is done.
+            logging.getLogger("distributed.nanny").setLevel(logging.ERROR)
 
 
 def results(

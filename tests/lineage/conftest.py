@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import chdir
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,11 +127,17 @@ def scheduler():
         yield local.scheduler_address
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _unplotted():
+@contextmanager
+def unplotted():
     """Half of the time would go into plots of what stands in labels.csv."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(summary, "plot", lambda _, path: path.write_bytes(b""))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _unplotted():
+    with unplotted():
         yield
 
 
@@ -139,7 +145,7 @@ def _unplotted():
 def template(tmp_path_factory, scheduler):
     """The project as it is built before anybody is withdrawn."""
     root = tmp_path_factory.mktemp("template")
-    with chdir(root):
+    with chdir(root), unplotted():
         Repo.init(no_scm=True).close()
         shutil.copy(ROOT / "dvc.yaml", root)
         values = builders.document(
