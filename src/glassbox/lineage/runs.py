@@ -154,7 +154,7 @@ def _said(run: MlflowRun) -> dict[str, object]:
 
 
 def _compare_folds(checks: Checks, run: MlflowRun, proved: Proved, *, whole: bool) -> None:
-    """Looks for the folds among the datasets, of which a run has several where it was tested on another fold later."""
+    """Looks for the folds among the datasets; a run that was tested on another fold later has both."""
     logged = [(entry.dataset.name, entry.dataset.digest) for entry in run.inputs.dataset_inputs]
     for fold, digest in proved.folds.items():
         name = f"{proved.lineage.params['split']} {fold}"
