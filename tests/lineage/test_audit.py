@@ -10,6 +10,7 @@ import h5py
 import pandas as pd
 import pytest
 import recorded
+import yaml
 from click.testing import CliRunner
 from recorded import KEY, MODEL, git, judged
 from tampering import agree, files
@@ -205,12 +206,50 @@ def test_what_says_how_a_model_is_made_has_to_be_committed(recording, place):
     assert bad["commit"].found.startswith(f"{place} differ")
 
 
+def measure_the_model_before(recorded_once):
+    """Undoes what was measured of the rebuilt model, as if it had been trained only."""
+    lock, before = (yaml.safe_load(path.read_text()) for path in (Path("dvc.lock"), recorded_once / "dvc.lock"))
+    for stage in (f"predict@{KEY}", f"evaluate@{KEY}"):
+        lock["stages"][stage] = before["stages"][stage]
+    recorded.write("dvc.lock", yaml.safe_dump(lock).encode())
+    for path in (f"predictions/{KEY}", f"metrics/{KEY}", f"data/evaluations/{KEY}.json"):
+        for file in [recorded_once / path] if path.endswith("json") else (recorded_once / path).iterdir():
+            recorded.write(file.relative_to(recorded_once), file.read_bytes())
+    return lock
+
+
+def test_a_model_that_is_not_measured_yet_is_proved_without_scores(elsewhere, recorded_once):
+    lock = measure_the_model_before(recorded_once)
+    done, bad = judged()
+    assert done.passed
+    assert list(bad) == ["commit"]
+    assert done.record.scores == {}
+    # What is said of the model before is as it was committed.
+    lock["stages"][f"predict@{KEY}"]["outs"][0]["size"] += 1
+    recorded.write("dvc.lock", yaml.safe_dump(lock).encode())
+    done, bad = judged()
+    assert not done.passed
+    assert bad["commit"].found.startswith(f"dvc.lock (predict@{KEY}), dvc.lock (warm_start@{KEY})")
+
+
 def test_a_repository_without_a_commit_holds_nothing(recording):
     shutil.rmtree(".git")
     git("init", "-q")
     done, bad = judged()
     assert not done.passed
     assert bad["commit"].found == "git has no commit"
+
+
+def test_a_pipeline_in_a_folder_has_no_say(recording):
+    text = Path("dvc.yaml").read_text()
+    recorded.write("docs/dvc.yaml", text.encode())
+    recorded.write("dvc.yaml", text.replace("stages/split.py ${key}", "stages/split.py  ${key}").encode())
+    git("add", "-A")
+    git("commit", "-qm", "Add a pipeline")
+    done, bad = judged()
+    assert not done.passed
+    assert list(bad) == ["stage split@squares"]
+    assert bad["stage split@squares"].found.startswith("dvc.lock, cmd: ")
 
 
 # --- a history that was forged -----------------------------------------------------------------------------
