@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from glassbox.lineage.outputs import Output
     from glassbox.lineage.subject import Subject
 
-#: How many files of a folder a line names.
-_NAMED = 5
-
 
 class Rebuild(NamedTuple):
     """What came of it."""
