@@ -51,10 +51,9 @@ def checkout(root: Path, revision: Revision, chain: Iterable[str], folder: Path)
     relative = list(_relative(revision.params))
     # A path that leads out of the project has to lead to something in the folder.
     depth = max((Path(os.path.normpath(path)).parts.count("..") for path in relative), default=0)
-    top = folder.joinpath(*["above"] * depth, "project")
-    git(root, "clone", "-q", "--no-checkout", git(root, "rev-parse", "--show-toplevel").strip(), str(top))
-    git(top, "checkout", "-q", "--detach", str(revision.commit))
-    project = top / git(root, "rev-parse", "--show-prefix").strip()
+    project = folder.joinpath(*["above"] * depth, "project")
+    git(root, "clone", "-q", "--no-checkout", str(root), str(project))
+    git(project, "checkout", "-q", "--detach", str(revision.commit))
     (project / NAME).unlink()
     settings = f"[cache]\n    dir = cache\n[core]\n    site_cache_dir = {folder / 'dvc'}\n"
     (project / ".dvc" / "config.local").write_text(settings)
@@ -96,7 +95,7 @@ def _place(root: Path, revision: Revision, zip_: Tracked, project: Path) -> None
     """
     source = Path(zip_.path).stem
     block = _blocks(revision.params, "sources").get(source, {})
-    own = [root / block["path"]] if block.get("kind") == "archive" else []
+    own = [root / str(block.get("path"))] if block.get("kind") == "archive" else []
     if block.get("kind") == "phantom" or any(_is(path, zip_) for path in own):
         return
     kept = [root / zip_.path, Path(revision.repo.cache.local.oid_to_path(zip_.md5))]

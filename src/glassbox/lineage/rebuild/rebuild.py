@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from glassbox.lineage.rebuild.comparison import Artifact, Distance, First, Measured, Pair, Verdict
     from glassbox.lineage.subject import Subject
 
-#: How many files of a folder a line names.
-_NAMED = 5
-
 
 class Rebuild(NamedTuple):
     """What came of it."""
