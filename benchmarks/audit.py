@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import median
 
 import scale
+from process import run
 
 from glassbox import profiles
 from glassbox.lineage.parcel import patients, verify
@@ -54,7 +55,8 @@ def main() -> None:
         scale.said(["git", *person, "commit", "-qm", "Build", "--allow-empty"], project)
         words = [sys.executable, str(Path(__file__).resolve()), "--measure", "1" if asked.quick else "5"]
         rounds = json.loads(scale.said(words, project).splitlines()[-1])
-        peak = scale.run([sys.executable, "-c", _COMMAND, "audit", MODEL], project).mb
+        command = [sys.executable, "-c", _COMMAND, "audit", MODEL]
+        peak = run(command, project, scale.environment(project))[0].mb
     rounds |= _proofs()
     print(f"{'':<14}{'median':>9}   range")
     for name, values in rounds.items():

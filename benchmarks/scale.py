@@ -28,7 +28,9 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from process import Run, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,16 +50,6 @@ _HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
 )
-
-
-class Run(NamedTuple):
-    """One process, from start to exit."""
-
-    seconds: float
-    #: Seconds of the processor, over all cores: what a busy machine does not lengthen.
-    cpu: float
-    #: Peak of its resident memory.
-    mb: float
 
 
 def main() -> None:
@@ -193,19 +185,9 @@ def _round(project: Path) -> dict[str, Run]:
         "dvc status": ["-m", "dvc", "status"],
         "dvc repro": ["-m", "dvc", "repro", SPLIT],
     }
-    return {name: run([sys.executable, *words], project) for name, words in commands.items()}
-
-
-def run(words: list[str], project: Path) -> Run:
-    """Runs a program in a project; one that fails ends the benchmark."""
-    began = time.perf_counter()
-    process = subprocess.Popen(words, cwd=project, env=environment(project), stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"{' '.join(words)} ended with {os.waitstatus_to_exitcode(status)}")
-    # Linux counts in KiB, macOS in bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Run(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss * unit / 1e6)
+    return {
+        name: run([sys.executable, *words], project, environment(project))[0] for name, words in commands.items()
+    }
 
 
 def said(words: list[str], folder: Path) -> str:

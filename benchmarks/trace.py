@@ -27,11 +27,11 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import yaml
+from process import Run, run
 
 from glassbox.artifacts import catalog, history, model, split
 from glassbox.artifacts.split import Statistics
@@ -44,16 +44,6 @@ EPOCHS = 1, 10
 BOUND = 2.0
 #: Patient of `IMAGES / PATIENTS` images and more.
 PATIENT = "00000042"
-
-
-class Run(NamedTuple):
-    """One process, from start to exit."""
-
-    seconds: float
-    #: Seconds of the processor, over all cores: what a busy machine does not lengthen.
-    cpu: float
-    #: Peak of its resident memory.
-    mb: float
 
 
 def main() -> None:
@@ -204,19 +194,9 @@ def _git(project: Path, *words: str) -> None:
 
 def _trace(project: Path, *words: str) -> tuple[Run, bytes]:
     """One `glassbox trace`, and what it printed."""
-    command = [Path(sys.executable).with_name("glassbox"), "trace", "--patient", PATIENT, *words]
+    command = [str(Path(sys.executable).with_name("glassbox")), "trace", "--patient", PATIENT, *words]
     environment = {name: at for name, at in os.environ.items() if name not in ("DVC_ROOT", "MLFLOW_TRACKING_URI")}
-    with tempfile.TemporaryFile() as printed:
-        began = time.perf_counter()
-        process = subprocess.Popen(command, cwd=project, env=environment, stdout=printed)
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        if status:
-            sys.exit(f"glassbox trace ended with {os.waitstatus_to_exitcode(status)}")
-        printed.seek(0)
-        # Linux counts in KiB, macOS in bytes.
-        unit = 1 if sys.platform == "darwin" else 1024
-        return Run(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * unit / 1e6), printed.read()
+    return run(command, project, environment)
 
 
 def _print(rounds: dict[str, list[Run]], found: dict[str, list[dict[str, list[dict[str, object]]]]]) -> None:
