@@ -167,7 +167,7 @@ def test_params_that_cannot_be_used_are_a_finding(clone: Path) -> None:
         (path.read_bytes().replace(b"size: 64", b"size: big"), "datasets.phantom_64.size: found 'big'"),
     ):
         path.write_bytes(content)
-        assert _is(project.parameters, "problem", found, "the") is None
+        assert _is(project.parameters, "problem", found, "mend") is None
     path.unlink()
     _is(project.parameters, "problem", "params.yaml is not there", "run `glassbox use demo`")
 

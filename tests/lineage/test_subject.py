@@ -11,7 +11,7 @@ from glassbox.artifacts import model
 from glassbox.errors import GlassboxError
 from glassbox.files import sha256_file
 from glassbox.lineage.subject import find
-from glassbox.tracking.origin import every
+from glassbox.tracking.origin import tagged
 from glassbox.tracking.registry import promote
 from glassbox.tracking.store import existing
 
@@ -22,7 +22,7 @@ def head():
 
 def run_of(lineage):
     """The id of the run of a model."""
-    (found,) = every(existing(), lineage.fingerprint, lineage.model_sha256)
+    (found,) = tagged(existing(), "glassbox.fingerprint", lineage.fingerprint)
     return found.info.run_id
 
 

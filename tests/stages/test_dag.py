@@ -190,6 +190,7 @@ def test_a_patient_less_retrains_who_saw_the_patient_and_nobody_else(project, ar
     assert all("/one/" in path for path in changed)
 
 
+@pytest.mark.long
 def test_a_withdrawn_patient_leaves_what_an_archive_without_the_patient_gives(project, archives):
     """All that was made from the one fits the other: behind the shards nothing has to run."""
     ends = ("evaluate@one", "evaluate@other")
