@@ -93,21 +93,21 @@ class Index:
             self._trained[key] = Trained(model_sha256=lineage.model_sha256, showing=showing)
         return self._trained[key]
 
-    def images(self, of: Images, action: str) -> pa.Table:
-        """The rows of a catalog or of a fold, as `IMAGES`.
+    def images(self, of: Images, columns: list[str], action: str) -> pa.Table:
+        """Columns of `IMAGES` of a catalog or of a fold.
 
         Raises:
             LineageError: It has no copy, or is of another version; `action` is what to do then.
         """
         path = self.folder / "images" / f"{of.md5}.parquet"
         try:
-            return table.read(path, _STAGE, IMAGES).rows
+            return table.read(path, _STAGE, IMAGES, columns).rows
         except ArtifactError:
             pass
         with self._placed(action, of):
             rows = _read(of)
         table.write(path, rows, _STAGE)
-        return rows
+        return rows.select(columns)
 
     def exposures(self, fold: Fold, showing: Showing, action: str) -> dict[str, NDArray[np.int64]]:
         """Phase -> how often each image of a training fold was shown; int64 (N,).
@@ -119,7 +119,7 @@ class Index:
         try:
             rows, _ = table.read(path, _STAGE)
         except ArtifactError:
-            images = self.images(fold, action)
+            images = self.images(fold, ["image_id", "draws"], action)
             shown = exposure.exposures(showing, images["image_id"].to_pylist(), images["draws"].to_numpy())
             rows = pa.table(shown)
             table.write(path, rows, _STAGE)

@@ -93,7 +93,7 @@ class Search:
         known: set[str] = set()
         for table in {table.md5: table for table in self._tables()}.values():
             if not isinstance(self._places[table.md5], LineageError):
-                known.update(self._index.images(table, "")[self._column].to_pylist())
+                known.update(self._index.images(table, [self._column], "")[self._column].to_pylist())
         among = f" of source {self._sources[0]}" if len(self._sources) == 1 else ""
         more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
         lost = f"; not all could be read: {unread[0].found}{more}" if unread else ""
@@ -123,12 +123,15 @@ class Search:
     def _look(self, table: Images, known: Known | None) -> Places | LineageError:
         action = known.action(table.path, f"split@{table.split}") if known and isinstance(table, Fold) else ""
         try:
-            rows = self._index.images(table, action)
+            names = self._index.images(table, [self._column], action)[self._column]
+            # Arrow's own search for what is not zero crashes on a table without rows.
+            at = np.flatnonzero(pc.equal(names, self._value))
+            if not len(at):  # most tables do not name it, and reading a column of names is what takes time
+                return {}
+            images = self._index.images(table, ["image_id"], action)["image_id"].take(at)
         except LineageError as error:
             return error
-        # Arrow's own search for what is not zero crashes on a table without rows.
-        at = np.flatnonzero(pc.equal(rows[self._column], self._value))
-        return dict(zip(rows["image_id"].take(at).to_pylist(), at.tolist(), strict=True))
+        return dict(zip(images.to_pylist(), at.tolist(), strict=True))
 
     def _note(self, error: LineageError, known: Known) -> None:
         before = self._unread.get(error.found)
