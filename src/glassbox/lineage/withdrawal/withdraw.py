@@ -73,7 +73,7 @@ def withdraw(source: str, patients: Sequence[str]) -> list[str]:
     return [
         f"withdrawn from {source}: {', '.join(new) or 'nobody new'}",
         *([f"already withdrawn: {', '.join(old)}"] if (old := [one for one in named if one in before]) else []),
-        *([f"already erased, and in no archive: {', '.join(sorted(gone))}"] if gone else []),
+        *([f"already erased: {', '.join(sorted(gone))}"] if gone else []),
         f"{withdrawn.path(source)} has {len(lists[source]):,} patients and {PARAMS} follows it: commit both",
         *seen,
         *map(_say_change, changes),
