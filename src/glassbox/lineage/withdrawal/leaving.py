@@ -56,7 +56,8 @@ def leaving(
     of_them = listed["patient_id"].isin(patients)
     ids = set(listed.loc[of_them, "image_id"])
     others = {image: images[image].name for image in listed.loc[~of_them, "image_id"] if image in images}
-    going = _members(archive, ids, set(others.values()), lambda staying: cohort.tables(staying, content).images)
+    first = {images[image].name for image in ids if image in images}
+    going = _members(archive, first, set(others.values()), lambda staying: _found(cohort, staying, content, ids))
     staying = [member for member in archive if member.name not in going]
     tables = _tables(staying, content, _Naming(ids | _paths(going, staying), patients, _columns(cohort)))
     for member in staying:
@@ -78,17 +79,25 @@ def leaving(
     return Leaving([member.name for member in archive if member.name in going], tables)
 
 
+def _found(
+    cohort: ModuleType, archive: list[Member], content: Callable[[Member], bytes], ids: Collection[str]
+) -> set[str]:
+    """Names of the members that a cohort takes for some images."""
+    return {member.name for image, member in cohort.tables(archive, content).images.items() if image in ids}
+
+
 def _members(
     archive: list[Member],
-    ids: Collection[str],
+    first: set[str],
     others: Collection[str],
-    images: Callable[[list[Member]], dict[str, Member]],
+    found_in: Callable[[list[Member]], set[str]],
 ) -> set[str]:
-    """Names of the members that hold some images: `images` gives those of an archive that lacks some members."""
+    """Names of all members that hold the images of the first, of which `found_in` finds those in an archive."""
     going: set[str] = set()
     # A cohort takes one of several copies: without that one it shows the next.
-    while found := {member.name for image, member in images(_without(archive, going)).items() if image in ids}:
-        going |= found
+    while first:
+        going |= first
+        first = found_in(_without(archive, going))
     files = {member.sha256 for member in archive if member.name in going}
     going |= {member.name for member in archive if member.sha256 in files and member.name not in others}
     return going | {member.name for member in archive if _beside(member.name) in going}
