@@ -154,7 +154,7 @@ def cut(lists):
 def test_every_profile_that_has_the_source_gets_the_archive_and_one_with_another_keeps_it_and_says_so(cut):
     cut("demo", "phantom")
     said = profiles.use("demo", ["sources.phantom.missing_share=0.25"])[1:]
-    line = "sources.phantom is the archive without whom was erased: archives/cut.zip"
+    line = "sources.phantom is the archive that an erasure left: archives/cut.zip"
     assert said == [f"{line} (conf/withdrawn/phantom.archive.yaml)"]
     assert yaml.safe_load(PARAMS.read_text())["sources"]["phantom"] == {
         "kind": "archive",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Of params.yaml.
 SECTION = "withdrawn"
+#: Where else films stay.
+_ALSO = "in DVC's cache and in earlier revisions (docs/withdraw.md)"
 #: Ids that a line names, of however many there are.
 _NAMED = 10
 
@@ -78,7 +80,7 @@ def withdraw(source: str, patients: Sequence[str]) -> list[str]:
         *seen,
         *map(_say_change, changes),
         f"`dvc repro` will run, because of it: {', '.join(stages)}",
-        f"their films stay in {archive.path(source)}, in DVC's cache and in earlier revisions (docs/withdraw.md)",
+        *([f"their films stay in {archive.path(source)}, {_ALSO}"] if named else []),
     ]
 
 
