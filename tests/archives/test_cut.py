@@ -144,6 +144,8 @@ def test_what_has_to_stay_beyond_4_gib_is_found_there(sizes, tmp_path, monkeypat
     with zips.opened(new) as descriptor:
         found = {member.name: (member.offset, zips.read(descriptor, member)) for member in zips.members(new)}
     assert found == {"b": (0, NOISE[:990]), "c": (1021, NOISE[:400])}
+    # In the field itself there would be no room.
+    assert [place.entry[42:46] for place in zips.directory(new).places] == [bytes(4), struct.pack("<L", 1000)]
 
 
 def test_more_members_than_the_old_end_record_can_count(tmp_path, monkeypatch):

@@ -34,21 +34,17 @@ NIH = {
     "test_list.txt": b"00000112_000.png\n00000012_001.png",
     **FILMS,
 }
+IMAGES = (
+    "train/NORMAL/IM-0115-0001.jpeg",
+    "train/PNEUMONIA/person78_bacteria_378.jpeg",
+    "train/PNEUMONIA/person78_virus_140.jpeg",
+    "test/PNEUMONIA/person78_bacteria_379.jpeg",
+)
 KERMANY = {
-    f"{tree}chest_xray/{path}": path.encode()
-    for tree in ("", "chest_xray/", "__MACOSX/")
-    for path in (
-        "train/NORMAL/IM-0115-0001.jpeg",
-        "train/PNEUMONIA/person78_bacteria_378.jpeg",
-        "train/PNEUMONIA/person78_virus_140.jpeg",
-        "test/PNEUMONIA/person78_bacteria_379.jpeg",
-    )
-}
-KERMANY = {
-    path.replace("PNEUMONIA/", "PNEUMONIA/._").replace("NORMAL/", "NORMAL/._")
-    if "MACOSX" in path
-    else path: content
-    for path, content in KERMANY.items()
+    **{f"chest_xray/{path}": path.encode() for path in IMAGES},
+    **{f"chest_xray/chest_xray/{path}": path.encode() for path in IMAGES},
+    # All of these are alike.
+    **{f"__MACOSX/chest_xray/{'/._'.join(path.rsplit('/', 1))}": b"seen by a desktop" for path in IMAGES},
 }
 
 
