@@ -169,6 +169,24 @@ def test_another_key_is_noticed(project):
     assert refusal(load).found == "secrets/withdrawn.key has 5 bytes, not 32"
 
 
+def test_without_the_key_of_earlier_erasures_nobody_is_erased_of_this_or_another_source(project):
+    first, second = drawn(project, seed=5, count=2)
+    erase(first)
+    fetch()
+    put_on_the_list(second)
+    erased.KEY.unlink()
+    before = project.files("conf", "archives", "params.yaml")
+    error = refusal(lambda: replace("films", [second], TARGET))
+    assert error.found.startswith(
+        "secrets/withdrawn.key is not there: the one that conf/withdrawn/films.archive.yaml"
+    )
+    cut_archive.path("films").rename(cut_archive.path("of_another_source"))
+    withdrawn.path("films").write_text(f"{second}\n")
+    assert "of_another_source" in refusal(lambda: replace("films", [second], TARGET)).found
+    assert not erased.KEY.exists()
+    assert before["archives/films.zip"] == TARGET.read_bytes()
+
+
 def test_whoever_was_erased_is_not_withdrawn_again(project):
     first, second = drawn(project, seed=5, count=2)
     erase(first)
