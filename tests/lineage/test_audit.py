@@ -25,6 +25,7 @@ from glassbox.files import sha256_file
 from glassbox.lineage import tell
 from glassbox.lineage.audit import audit
 from glassbox.lineage.link import Verdict
+from glassbox.lineage.trace.trace import trace
 from glassbox.params.document import load
 from glassbox.params.experiments import VARIANTS
 from glassbox.tracking.run import mirror
@@ -116,7 +117,29 @@ def test_the_list_of_images_is_row_for_row_what_the_files_hold(intact, tmp_path,
     assert done.exit_code == 0, done.output
     options = {"dtype": {"patient_id": str}} if suffix == "csv" else {}
     rows = read(tmp_path / f"images.{suffix}", **options)
-    assert list(rows.itertuples(index=False, name=None)) == seen()
+    assert list(rows.drop(columns="shown").itertuples(index=False, name=None)) == seen()
+
+
+def test_the_account_says_how_often_each_image_was_shown_in_training(recording, tmp_path):
+    assert run("audit", MODEL, "--images", str(tmp_path / "images.parquet")).exit_code == 0
+    rows = pd.read_parquet(tmp_path / "images.parquet")
+    assert set(rows.loc[rows["fold"] != "train", "shown"]) == {0}
+    train = rows[rows["fold"] == "train"]
+    (fold, *others) = audit(MODEL, recording).record.folds
+    # The trace finds the same by another way.
+    for patient, theirs in train.groupby("patient_id"):
+        (model_,) = trace(recording, patient=patient).sources[0].models
+        assert dict(zip(theirs["image_id"], theirs["shown"], strict=True)) == {
+            image: sum(phases.values()) for image, phases in model_.shown.items()
+        }
+    epochs, a_pass = len(pd.read_csv(f"models/{KEY}/history.csv")), fold.draws // 8 * 8
+    assert fold.shown == train["shown"].sum() == epochs * a_pass
+    assert (fold.shown_images, fold.shown_patients) == (len(train), train["patient_id"].nunique())
+    assert [(one.shown, one.shown_images, one.shown_patients) for one in others] == [(0, 0, 0)] * 2
+    said = (
+        f"shown      {fold.shown_patients} patients, {fold.shown_images} images, {fold.shown} times in all epochs"
+    )
+    assert said in run("audit", MODEL).stdout
 
 
 def test_json_says_all_of_it_in_one_document(intact):
