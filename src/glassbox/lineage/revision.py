@@ -142,7 +142,9 @@ def head(root: Path) -> str | None:
 
 def commits(root: Path, md5: str) -> list[str]:
     """The commits whose dvc.lock holds an MD5, HEAD first and then the newest; experiments of DVC's included."""
-    changed = git(root, "log", "--all", "--format=%H", f"-S{md5}", "--", NAME).split()
+    # Git would leave out the sides of a merge that it took nothing from, and what the merge itself wrote.
+    every_side = ("--full-history", "-m")
+    changed = git(root, "log", "--all", *every_side, "--format=%H", f"-S{md5}", "--", NAME).split()
     every = dict.fromkeys([*filter(None, [head(root)]), *changed])
     return [commit for commit in every if md5.encode() in lock_of(root, commit)]
 
