@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import resolved
-from glassbox.lineage import committed, contents, pixels, runs, stages
+from glassbox.lineage import committed, contents, grids, pixels, runs, stages
 from glassbox.lineage.account import record
 from glassbox.lineage.link import Link, Verdict
 from glassbox.lineage.lock import LineageError
@@ -141,7 +141,7 @@ def _inside(subject: Subject, held: Link, made: Sequence[Output], again: int) ->
         return _Inside(found)
     sha256 = {output.tracked.path: output.sha256 for output in made}
     data, seen = contents.data_links(whole, sha256)
-    found += [*contents.weight_links(whole), *data]
+    found += [*contents.weight_links(whole), *data, *grids.links(whole, sha256)]
     if again and seen is not None:
         found += pixels.recomputed(whole, seen.images, again)
     scores: list[Link] = []
