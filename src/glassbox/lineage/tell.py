@@ -112,21 +112,19 @@ def _record(record: Record) -> list[str]:
         f"  recipe   fingerprint {record.fingerprint}",
         f"  weights  {record.weights.name} ({record.weights.kind}), sha256 {record.weights.sha256}",
         f"  archive  {source.source} ({provenance}), {source.members:,} files, sha256 {source.sha256}",
-        *(f"  {_sentence(fold)}" for fold in record.folds),
-        *(f"  {_shown(fold)}" for fold in record.folds if fold.fold == "train"),
+        *(f"  {line}" for fold in record.folds for line in _fold(fold)),
         f"  folds share {', '.join(shared) or 'no patient, no image and no identical file'}",
         f"  {record.rejected:,} images could not be read; {record.withdrawn:,} were withdrawn",
         f"  machine  {', '.join(f'{name} {value}' for name, value in record.machine.items())}",
     ]
 
 
-def _sentence(fold: Fold) -> str:
+def _fold(fold: Fold) -> list[str]:
+    """A fold, and, of the training fold, what the network was shown of it."""
     classes = ", ".join(f"{name} {images:,}" for name, images in fold.classes.items())
     counted = f"{fold.patients:,} patients, {fold.images:,} images, {fold.draws:,} draws a pass"
-    return f"{fold.fold:<10} {counted}: {classes}"
-
-
-def _shown(fold: Fold) -> str:
-    """Of the training fold, what the network was shown of it."""
     seen = f"{fold.shown_patients:,} patients, {fold.shown_images:,} images"
-    return f"{'shown':<10} {seen}, {fold.shown:,} times in all epochs of the training"
+    told = [f"{fold.fold:<10} {counted}: {classes}"]
+    if fold.fold == "train":
+        told.append(f"{'shown':<10} {seen}, {fold.shown:,} times in all epochs of the training")
+    return told
