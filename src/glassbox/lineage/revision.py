@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from dvc.exceptions import DvcException
+from dvc.fs import GitFileSystem
 from dvc.repo import Repo
+from dvc.scm import SCM
 from scmrepo.exceptions import SCMError
 
 from glassbox.lineage.git import git
@@ -38,7 +40,7 @@ class Revision:
     def __init__(self, root: Path, commit: str | None) -> None:
         self.commit = commit
         try:
-            self.repo = Repo(str(root), rev=commit)
+            self.repo = Repo(str(root)) if commit is None else _at(root, commit)
         except (DvcException, SCMError) as error:
             raise LineageError(
                 f"{self.name} of {root} is no DVC project: {error}",
@@ -120,6 +122,17 @@ class Revision:
 
     def _at(self, path: str) -> str:
         return str(self.repo.fs.join(self._root, path))
+
+
+def _at(root: Path, commit: str) -> Repo:
+    """A project at a commit. DVC itself would look for it in the root of git's tree alone."""
+    scm = SCM(str(root))
+    return Repo(f"/{prefix(root)}", fs=GitFileSystem(scm=scm, rev=commit), scm=scm)
+
+
+def prefix(root: Path) -> str:
+    """Where a project lies in its repository of git: empty for the root, else a path that ends in a slash."""
+    return git(root, "rev-parse", "--show-prefix").removesuffix("\n")
 
 
 def folder_md5(files: Mapping[str, str]) -> str:
