@@ -10,7 +10,7 @@ import pandas as pd
 
 from glassbox.artifacts.experiment import Resolved, flat
 from glassbox.artifacts.leaks import Leak
-from glassbox.lineage.record import Archive, File, Fold, Output, Record, Weights
+from glassbox.lineage.record import Archive, File, Fold, Output, Record, Weights, portable
 from glassbox.params.document import checked
 
 KEY = "compact"
@@ -148,13 +148,16 @@ def record(patients=20, **changes):
         "fingerprint": sha256("fingerprint"),
         **dict(zip(("model", "history", "lineage"), made, strict=True)),
         "params": flat({"split": "squares", "training": resolved["settings"]["training"]}),
-        "recipe": resolved,
+        "recipe": portable(resolved),
         "data": {f"{name}_sha256": sha256(name) for name in seen},
         "code": {
             "warm_start": {"src/glassbox/stage.py": sha256("stage")},
             "fine_tune": {"src/glassbox/stage.py": sha256("stage"), "stages/fine_tune.py": sha256("script")},
         },
         "packages": finished.PACKAGES,
+        "packages_sha256": {
+            name: [sha256(f"{name} wheel"), sha256(f"{name} sdist")] for name in finished.PACKAGES
+        },
         "machine": finished.MACHINE,
         "archives": [
             Archive(

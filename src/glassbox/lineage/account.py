@@ -9,9 +9,9 @@ from glassbox.artifacts import catalog, code, document, evaluation, leaks, model
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import flat, resolved
 from glassbox.artifacts.split import FOLDS, LABEL, labels
-from glassbox.code.locked import LOCK
+from glassbox.code.locked import LOCK, hashes
 from glassbox.files import sha256_file
-from glassbox.lineage.record import COLUMNS, Archive, File, Fold, Output, Record, Weights, counts
+from glassbox.lineage.record import COLUMNS, Archive, File, Fold, Output, Record, Weights, counts, portable
 from glassbox.lineage.trace import exposure
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def record(
         is_measured: Whether its scores are verified.
 
     Raises:
-        ArtifactError: Some of it is missing or damaged, which a link says.
+        GlassboxError: Some of it is missing or damaged, which a link says.
     """
     key = subject.experiment
     whole = resolved(key)
@@ -73,10 +73,11 @@ def record(
         history=files["history"],
         lineage=files["lineage"],
         params=flat(lineage.params),
-        recipe=whole.model_dump(mode="json"),
+        recipe=portable(whole.model_dump(mode="json")),
         data={**lineage.data, "test_sha256": sha256_file(split.path(whole.settings.split, "test"))},
         code={stage: code.read(stage).modules for stage in sorted(lineage.code)},
         packages=lineage.packages,
+        packages_sha256=hashes(Path.cwd(), lineage.packages),
         machine=lineage.machine,
         archives=[Archive(source=whole.split.source, **provenance)],
         weights=Weights(

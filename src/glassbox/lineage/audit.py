@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import resolved
+from glassbox.errors import GlassboxError
 from glassbox.lineage import committed, contents, grids, pixels, runs, stages
 from glassbox.lineage.account import record
 from glassbox.lineage.link import Link, Verdict
@@ -151,7 +152,7 @@ def _inside(subject: Subject, held: Link, made: Sequence[Output], again: int) ->
     is_measured = any(link.verdict == Verdict.VERIFIED for link in scores)
     known = account = None
     # What is missing or damaged, a link says.
-    with suppress(ArtifactError, FileNotFoundError):
+    with suppress(GlassboxError, FileNotFoundError):
         if lineage is not None and subject.phase == "fine_tune":
             known = runs.proved(lineage, evaluated=is_measured)
         if lineage is not None and seen is not None:

@@ -15,6 +15,8 @@ RANDOM = "none"
 #: Columns of `Record.images`, as text but for `draws`, `shown` and `row`. `draws` is how often the split shows an
 #: image in a pass over its fold, `shown` how often this model's training did so in all: 0 outside of its own fold.
 COLUMNS = ("image_id", "patient_id", "fold", "draws", "shown", "source_sha256", "pixels_sha256", "shard", "row")
+#: Parts of a recipe that may say where a file of the user's lies.
+_LOCAL = ("source", "weights")
 #: What is counted of a `Fold`.
 _COUNTED = ("patients", "images", "draws", "shown", "shown_images", "shown_patients")
 
@@ -108,7 +110,7 @@ class Record(Frozen):
     lineage: File
     #: By their names in params.yaml, as `artifacts.experiment.flat` gives them.
     params: dict[str, str]
-    #: The resolved experiment (`artifacts.experiment.Resolved`), as JSON.
+    #: The resolved experiment (`artifacts.experiment.Resolved`), as JSON and `portable`.
     recipe: dict[str, Any]
     #: SHA-256 of the folds that were seen, of their statistics, of initial weights and model: `train_sha256`, ...
     data: dict[str, str]
@@ -116,6 +118,8 @@ class Record(Frozen):
     code: dict[str, dict[str, str]]
     #: Name of a distribution -> the version that was installed.
     packages: dict[str, str]
+    #: Name -> SHA-256 of the files that uv.lock lets it be installed from: which was depends on the system.
+    packages_sha256: dict[str, list[Sha256]] = Field(default={})
     #: The kind of machine.
     machine: dict[str, str | int | bool]
     archives: list[Archive]
@@ -148,6 +152,12 @@ class Record(Frozen):
         if counted != stated:
             raise ValueError(f"images: their counts are {counted}, and of the folds {stated}")
         return self
+
+
+def portable(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A resolved experiment as JSON without the paths at which a zip or weights lie: their SHA-256 says which."""
+    local = {part: {name: of for name, of in recipe[part].items() if name != "path"} for part in _LOCAL}
+    return {**recipe, **local}
 
 
 def counts(rows: pd.DataFrame) -> dict[str, int]:
