@@ -47,6 +47,12 @@ class Revision:
                 "a project with its dvc.lock",
                 "run this in the project's root",
             ) from None
+        except OSError as error:  # DVC makes a folder even to read a workspace
+            raise LineageError(
+                f"{self.name} of {root} cannot be opened by DVC: {error}",
+                "a folder .dvc/tmp, or the right to make it",
+                "run `dvc status` once as somebody who may write there",
+            ) from None
         self._root = self.repo.root_dir
         self._files: dict[str, dict[str, bytes]] = {}
 
