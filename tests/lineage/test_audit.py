@@ -18,16 +18,19 @@ from tampering import agree, files
 from glassbox import recipes
 from glassbox.archives.download import download
 from glassbox.artifacts import model, predictions, split
+from glassbox.artifacts.experiment import resolved
 from glassbox.artifacts.split import FOLDS, LABEL
 from glassbox.cli import main
 from glassbox.evaluation.evaluate import evaluate
 from glassbox.files import sha256_file
 from glassbox.lineage import tell
 from glassbox.lineage.audit import audit
+from glassbox.lineage.contents import weight_links
 from glassbox.lineage.link import Verdict
 from glassbox.lineage.trace.trace import trace
 from glassbox.params.document import load
 from glassbox.params.experiments import VARIANTS
+from glassbox.params.weights import PretrainingWeights
 from glassbox.tracking.run import mirror
 
 
@@ -162,6 +165,19 @@ def test_what_does_not_pass_ends_with_status_1_and_one_line_on_standard_error(re
     assert "wrong       data/splits/squares: workspace: data/splits/squares/test.parquet has md5" in done.stdout
     assert done.stderr.startswith(f"glassbox audit: fine_tune@{KEY}: NOT proved (")
     assert done.stderr.count("\n") == 1
+
+
+def test_weights_that_were_pretrained_on_people_of_the_source_are_wrong(intact):
+    films = load().sources["films"]
+    begun = {"kind": "pretraining", "backbone": "compact", "size": 32, "epochs": 1, "batch_size": 4, "seed": 1}
+    whole, found = resolved(KEY), []
+    for seed, first in ((films.seed, 1), (films.seed, 1 + films.patients), (films.seed + 1, 1)):
+        others = films.model_copy(update={"seed": seed, "first_patient": first})
+        made = PretrainingWeights(films=others, learning_rate=0.1, **begun)
+        with recorded.inside(intact):
+            (link,) = weight_links(whole.model_copy(update={"weights": made}))
+        found.append(link.verdict)
+    assert found == [Verdict.WRONG, Verdict.VERIFIED, Verdict.VERIFIED]
 
 
 # --- what no commit holds ----------------------------------------------------------------------------------

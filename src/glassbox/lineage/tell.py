@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from glassbox.lineage.difference import Difference
     from glassbox.lineage.record import Fold, Record
 
+#: Whose films initial weights saw, by their kind.
+_KINDS = {
+    "none": "random",
+    "pretraining": "pretrained on generated films",
+    "imagenet": "of ImageNet's photographs",
+    "file": "a file; what they were trained on is not known here",
+}
 _WRITERS = {".csv": "CSV", ".parquet": "Parquet"}
 
 
@@ -110,7 +117,7 @@ def _record(record: Record) -> list[str]:
         f"{record.experiment}: {record.title}",
         f"  model    sha256 {record.model.sha256}",
         f"  recipe   fingerprint {record.fingerprint}",
-        f"  weights  {record.weights.name} ({record.weights.kind}), sha256 {record.weights.sha256}",
+        f"  weights  {record.weights.name} ({_KINDS[record.weights.kind]}), sha256 {record.weights.sha256}",
         f"  archive  {source.source} ({provenance}), {source.members:,} files, sha256 {source.sha256}",
         *(f"  {line}" for fold in record.folds for line in _fold(fold)),
         f"  folds share {', '.join(shared) or 'no patient, no image and no identical file'}",
