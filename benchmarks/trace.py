@@ -56,18 +56,25 @@ def main() -> None:
     )
     asked = arguments.parse_args()
     with contextlib.nullcontext(asked.folder) if asked.folder else tempfile.TemporaryDirectory() as folder:
-        project = Path(folder) / "project"
-        if not project.exists():
-            began = time.perf_counter()
-            _write(project)
-            print(f"{MODELS} models put on record: {time.perf_counter() - began:.0f} s", file=sys.stderr)
-        found = json.loads(_trace(project, "--json")[1])
-        rounds: dict[str, list[Run]] = {"without an index": [], "with one": []}
-        for _ in range(1 if asked.quick else asked.rounds):
-            shutil.rmtree(project / "work", ignore_errors=True)
-            for runs in rounds.values():
-                runs.append(_trace(project)[0])
+        figures = measured(Path(folder), 1 if asked.quick else asked.rounds)
+    print(json.dumps(figures))
+
+
+def measured(folder: Path, count: int) -> dict[str, float]:
+    """Writes the repository, unless it is there, measures so many rounds, and prints a table; the figures."""
+    project = folder / "project"
+    if not project.exists():
+        began = time.perf_counter()
+        _write(project)
+        print(f"{MODELS} models put on record: {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    found = json.loads(_trace(project, "--json")[1])
+    rounds: dict[str, list[Run]] = {"without an index": [], "with one": []}
+    for _ in range(count):
+        shutil.rmtree(project / "work", ignore_errors=True)
+        for runs in rounds.values():
+            runs.append(_trace(project)[0])
     _print(rounds, found)
+    return _figures(rounds)
 
 
 # --- the repository ----------------------------------------------------------------------------------------
@@ -200,7 +207,7 @@ def _trace(project: Path, *words: str) -> tuple[Run, bytes]:
 
 
 def _print(rounds: dict[str, list[Run]], found: dict[str, list[dict[str, list[dict[str, object]]]]]) -> None:
-    """The table, then the line of JSON."""
+    """The table."""
     models = found["sources"][0]["models"]
     counts = {fold: sum(bool(one[fold]) for one in models) for fold in split.FOLDS}
     said = ", ".join(f"{count} in {fold}" for fold, count in counts.items())
@@ -212,8 +219,12 @@ def _print(rounds: dict[str, list[Run]], found: dict[str, list[dict[str, list[di
             f"{name:<18} {median(seconds):>7.2f} {min(seconds):>7.2f}-{max(seconds):<7.2f} "
             f"{median(run.cpu for run in runs):>7.2f} {max(run.mb for run in runs):>8.0f}"
         )
+
+
+def _figures(rounds: dict[str, list[Run]]) -> dict[str, float]:
+    """Medians, the range of what is bounded, and what was traced."""
     seconds = [run.seconds for run in rounds["with one"]]
-    figures = {
+    return {
         "trace_s": round(median(seconds), 2),
         "trace_s_low": round(min(seconds), 2),
         "trace_s_high": round(max(seconds), 2),
@@ -224,7 +235,6 @@ def _print(rounds: dict[str, list[Run]], found: dict[str, list[dict[str, list[di
         "images": IMAGES,
         "rounds": len(seconds),
     }
-    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

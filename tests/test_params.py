@@ -251,6 +251,10 @@ BINARY = {"task": "binary", "positive": "Mass"}
         (RANDOM, "a frozen random backbone learns nothing; name weights of kind pretraining, file or imagenet"),
         ({f"{SMALL}.weights": "vgg"}, "weights 'vgg' have backbone: vgg16, its model has backbone: compact"),
         ({"weights.kept.top": True}, "weights 'kept' have top: true, its model has top: false"),
+        (
+            {"weights.made.films.seed": 1, "weights.made.films.first_patient": 49},
+            "weights.made.films has patients 49 to 50 of sources.films",
+        ),
         ({f"{SMALL}.model.top": True}, "has no classification layers that fit any size"),
         ({f"{SMALL}.model": VGG | {"momentum": 0.9}}, "vgg16 has no batch normalisation"),
         ({f"{SMALL}.model.preprocess": "imagenet"}, "preprocess: imagenet expects 0-255"),

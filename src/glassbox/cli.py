@@ -87,6 +87,7 @@ def promote(experiment: str, alias: str) -> None:
 @click.argument("model")
 @click.option("--without-archive", is_flag=True, help="Pass without the archive, which is not pushed to remotes.")
 @click.option("--pixels", default=0, type=click.IntRange(0), help="So many stored images are made again.")
+@click.option("--remote", "remotes", multiple=True, metavar="NAME", help="Hash what lies in this remote, too.")
 @click.option("--parcel", type=click.Path(path_type=Path), help="Hold it against a parcel exported earlier.")
 @click.option(
     "--key", type=click.Path(path_type=Path), help="The public key of whoever signed the parcel, as PEM."
@@ -100,6 +101,7 @@ def audit(
     other: str | None,
     without_archive: bool,
     pixels: int,
+    remotes: tuple[str, ...],
     parcel: Path | None,
     key: Path | None,
     images: Path | None,
@@ -110,7 +112,7 @@ def audit(
     from glassbox.lineage import difference, tell
 
     audits = [
-        lineage.audit(one, Path.cwd(), without_archive=without_archive, again=pixels)
+        lineage.audit(one, Path.cwd(), without_archive=without_archive, again=pixels, remotes=remotes)
         for one in filter(None, [other, model])
     ]
     done = audits[-1]

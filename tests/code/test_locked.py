@@ -99,3 +99,18 @@ def test_the_names_are_those_by_which_versions_are_asked_for():
     """`installed.check` asks with them."""
     for name, version in locked.packages(ROOT, ["cv2", "skimage", "yaml", "ml_dtypes", "PIL"]).items():
         assert importlib.metadata.version(name) == version
+
+
+def test_the_files_that_a_package_may_be_installed_from_are_known_by_their_hashes():
+    version = importlib.metadata.version("numpy")
+    found = locked.hashes(ROOT, {"numpy": version, "keras": "0.0.1", "nobody": "1.0"})
+    (entry,) = [one for one in tomllib.loads((ROOT / "uv.lock").read_text())["package"] if one["name"] == "numpy"]
+    wanted = {file["hash"].removeprefix("sha256:") for file in (*entry["wheels"], entry["sdist"])}
+    assert found == {"numpy": sorted(wanted)}, "another version, or what is not locked, has none"
+
+
+@pytest.mark.parametrize("content", ["", "package = 3", "package = ['numpy']", "[[package]]\nname = 3", "\0"])
+def test_hashes_of_a_damaged_lock_are_refused(tmp_path, content):
+    (tmp_path / "uv.lock").write_text(content)
+    with pytest.raises(GlassboxError, match=r"uv\.lock cannot be read"):
+        locked.hashes(tmp_path, {"numpy": "2.0"})

@@ -18,15 +18,19 @@ from tampering import agree, files
 from glassbox import recipes
 from glassbox.archives.download import download
 from glassbox.artifacts import model, predictions, split
+from glassbox.artifacts.experiment import resolved
 from glassbox.artifacts.split import FOLDS, LABEL
 from glassbox.cli import main
 from glassbox.evaluation.evaluate import evaluate
 from glassbox.files import sha256_file
 from glassbox.lineage import tell
 from glassbox.lineage.audit import audit
+from glassbox.lineage.contents import weight_links
 from glassbox.lineage.link import Verdict
+from glassbox.lineage.trace.trace import trace
 from glassbox.params.document import load
 from glassbox.params.experiments import VARIANTS
+from glassbox.params.weights import PretrainingWeights
 from glassbox.tracking.run import mirror
 
 
@@ -116,7 +120,29 @@ def test_the_list_of_images_is_row_for_row_what_the_files_hold(intact, tmp_path,
     assert done.exit_code == 0, done.output
     options = {"dtype": {"patient_id": str}} if suffix == "csv" else {}
     rows = read(tmp_path / f"images.{suffix}", **options)
-    assert list(rows.itertuples(index=False, name=None)) == seen()
+    assert list(rows.drop(columns="shown").itertuples(index=False, name=None)) == seen()
+
+
+def test_the_account_says_how_often_each_image_was_shown_in_training(recording, tmp_path):
+    assert run("audit", MODEL, "--images", str(tmp_path / "images.parquet")).exit_code == 0
+    rows = pd.read_parquet(tmp_path / "images.parquet")
+    assert set(rows.loc[rows["fold"] != "train", "shown"]) == {0}
+    train = rows[rows["fold"] == "train"]
+    (fold, *others) = audit(MODEL, recording).record.folds
+    # The trace finds the same by another way.
+    for patient, theirs in train.groupby("patient_id"):
+        (model_,) = trace(recording, patient=patient).sources[0].models
+        assert dict(zip(theirs["image_id"], theirs["shown"], strict=True)) == {
+            image: sum(phases.values()) for image, phases in model_.shown.items()
+        }
+    epochs, a_pass = len(pd.read_csv(f"models/{KEY}/history.csv")), fold.draws // 8 * 8
+    assert fold.shown == train["shown"].sum() == epochs * a_pass
+    assert (fold.shown_images, fold.shown_patients) == (len(train), train["patient_id"].nunique())
+    assert [(one.shown, one.shown_images, one.shown_patients) for one in others] == [(0, 0, 0)] * 2
+    said = (
+        f"shown      {fold.shown_patients} patients, {fold.shown_images} images, {fold.shown} times in all epochs"
+    )
+    assert said in run("audit", MODEL).stdout
 
 
 def test_json_says_all_of_it_in_one_document(intact):
@@ -139,6 +165,19 @@ def test_what_does_not_pass_ends_with_status_1_and_one_line_on_standard_error(re
     assert "wrong       data/splits/squares: workspace: data/splits/squares/test.parquet has md5" in done.stdout
     assert done.stderr.startswith(f"glassbox audit: fine_tune@{KEY}: NOT proved (")
     assert done.stderr.count("\n") == 1
+
+
+def test_weights_that_were_pretrained_on_people_of_the_source_are_wrong(intact):
+    films = load().sources["films"]
+    begun = {"kind": "pretraining", "backbone": "compact", "size": 32, "epochs": 1, "batch_size": 4, "seed": 1}
+    whole, found = resolved(KEY), []
+    for seed, first in ((films.seed, 1), (films.seed, 1 + films.patients), (films.seed + 1, 1)):
+        others = films.model_copy(update={"seed": seed, "first_patient": first})
+        made = PretrainingWeights(films=others, learning_rate=0.1, **begun)
+        with recorded.inside(intact):
+            (link,) = weight_links(whole.model_copy(update={"weights": made}))
+        found.append(link.verdict)
+    assert found == [Verdict.WRONG, Verdict.VERIFIED, Verdict.VERIFIED]
 
 
 # --- what no commit holds ----------------------------------------------------------------------------------

@@ -99,6 +99,21 @@ def test_the_bill_of_materials_is_valid_by_the_schema_of_cyclonedx(record):
     assert named <= set(refs)
 
 
+def test_libraries_have_the_hashes_of_the_lock():
+    record = small_record.record()
+    parts = {part["name"]: part for part in bom(record, ROOT)["components"] if part["type"] == "library"}
+    assert parts.keys() == record.packages.keys()
+    for name, digests in record.packages_sha256.items():
+        assert parts[name]["hashes"] == [{"alg": "SHA-256", "content": digest} for digest in digests]
+
+
+def test_no_document_says_where_a_file_of_the_users_lay(exported_once):
+    """The record is of weights from `archives/begun.h5`."""
+    for path in exported_once.parcel.iterdir():
+        said = json.dumps(exported_once.statement()) if path.name == verify.STATEMENT else path.read_text()
+        assert "begun.h5" not in said
+
+
 def test_scores_stand_in_the_card_with_their_intervals():
     card = bom(small_record.record(), ROOT)["metadata"]["component"]["modelCard"]
     metrics = {(each["slice"], each["type"]): each for each in card["quantitativeAnalysis"]["performanceMetrics"]}

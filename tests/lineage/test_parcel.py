@@ -9,6 +9,7 @@ import small_record
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from small_parcel import write_key
 
+from glassbox.lineage.link import Verdict
 from glassbox.lineage.parcel import parcel as parcels
 from glassbox.lineage.parcel import patients, verify
 from glassbox.lineage.parcel.keys import PASSWORD, KeyFileError
@@ -54,6 +55,30 @@ def test_two_parcels_of_one_record_have_other_salts_and_so_another_root(tmp_path
     other = set(verify.parsed((again.path / verify.PATIENTS).read_bytes())["leaves"])
     assert len(one) == len(other) == 20
     assert not one & other
+
+
+def test_a_model_is_held_against_a_parcel_of_an_earlier_version(tmp_path, signing_key, monkeypatch):
+    """Those said where the weights lay, and not how often images were shown."""
+
+    def before(*given):
+        told = statement(*given)
+        internal = told["predicate"]["buildDefinition"]["internalParameters"]
+        internal["recipe"]["weights"]["path"] = "/home/somebody/begun.h5"
+        for fold in internal["folds"]:
+            for name in ("shown", "shown_images", "shown_patients"):
+                del fold[name]
+        return told
+
+    record, statement = small_record.record(), parcels.statement
+    with monkeypatch.context() as patch:
+        patch.setattr(parcels, "statement", before)
+        export(record, tmp_path / "parcel", signing_key, tmp_path / "secrets")
+    (link,) = parcels.compared(record, tmp_path / "parcel", None)
+    assert link.verdict == Verdict.VERIFIED
+    other = small_record.record(machine=record.machine | {"vendor": "Another"})
+    (link,) = parcels.compared(other, tmp_path / "parcel", None)
+    assert link.verdict == Verdict.WRONG
+    assert link.found.startswith("machine: ")
 
 
 def test_salts_are_for_their_owner_alone_and_ignored_by_git(tmp_path, signing_key):

@@ -11,7 +11,7 @@ from pathlib import Path
 import builders
 import pytest
 import shell_pipeline
-from pipeline_copy import ROOT, Project
+from pipeline_copy import ROOT, Project, move_into_a_folder
 from shell_pipeline import CHAIN, MODEL
 
 from glassbox.lineage.lock import LineageError
@@ -86,6 +86,12 @@ def test_a_relative_path_leads_to_the_same_zip(again):
     link = again.kept / shell_pipeline.ZIP
     assert link.is_symlink()
     assert link.resolve().name == "films.zip"
+
+
+def test_a_project_in_a_folder_of_its_repository_is_rebuilt(copy):
+    copy.git("checkout", "-q", "made")
+    move_into_a_folder(copy.root)
+    assert rebuild(f"{MODEL}@HEAD", copy.root, environment=here).verdict == Verdict.IDENTICAL
 
 
 def test_variables_that_lead_elsewhere_do_not(again):

@@ -13,7 +13,7 @@ def test_a_record_is_json_but_for_its_images():
     assert type(record)(**told, images=record.images).model_dump() == record.model_dump()
 
 
-@pytest.mark.parametrize("change", ["a patient", "an image", "a draw", "a column", "everything"])
+@pytest.mark.parametrize("change", ["a patient", "an image", "a draw", "a showing", "a column", "everything"])
 def test_images_that_are_not_those_of_the_folds_are_refused(change):
     rows = small_record.images()
     if change == "a patient":
@@ -22,6 +22,8 @@ def test_images_that_are_not_those_of_the_folds_are_refused(change):
         rows = rows.iloc[1:]
     elif change == "a draw":
         rows.loc[0, "draws"] = 7
+    elif change == "a showing":
+        rows.loc[rows.index[-1], "shown"] = 1
     elif change == "a column":
         rows = rows.drop(columns="shard")
     else:

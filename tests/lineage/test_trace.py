@@ -14,7 +14,7 @@ from recorded_history import Record, md5
 from glassbox import cli
 from glassbox.artifacts import model, split
 from glassbox.lineage.lock import LineageError
-from glassbox.lineage.trace import locks, objects
+from glassbox.lineage.trace import index, locks, objects
 from glassbox.lineage.trace.trace import trace
 from glassbox.training import order
 from glassbox.training.order import Stretch
@@ -331,6 +331,19 @@ def test_a_fold_that_nobody_has_is_named_with_its_models_and_absence_is_not_clai
     assert done.stderr.startswith("glassbox trace: some of what is on record could not be read: more models may")
     assert unread.found in done.stderr
     assert f"; not all could be read: {unread.found}" in refused("--patient", "p77")[0]
+
+
+def test_a_project_that_cannot_be_written_is_traced_and_nothing_is_kept(record, monkeypatch):
+    before = trace(record.root, patient="p1").sources
+    shutil.rmtree(record.root / "work")
+    # Where not even root makes a folder.
+    (record.root / "work").symlink_to("/proc/self")
+    assert trace(record.root, patient="p1").sources == before
+    (record.root / "work").unlink()
+    (record.root / "work" / "trace").mkdir(parents=True)
+    monkeypatch.setattr(index.os, "access", lambda *_: False)
+    assert trace(record.root, patient="p1").sources == before
+    assert list((record.root / "work" / "trace").iterdir()) == []
 
 
 def test_a_copy_in_the_workspace_or_in_a_remote_will_do(record, lost, tmp_path):

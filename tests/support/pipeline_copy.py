@@ -110,3 +110,11 @@ class Project:
 def ran(output: str) -> set[str]:
     """The stages that DVC says it runs."""
     return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def move_into_a_folder(root):
+    """Commits a project anew, in a repository whose root is the folder above."""
+    shutil.rmtree(root / ".git")
+    (root.parent / "readme.txt").write_text("Projects\n")
+    for words in ("init -q", "add -A", "-c user.name=test -c user.email=test@localhost commit -qm Move"):
+        subprocess.run(["git", *words.split()], cwd=root.parent, check=True)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from glassbox.artifacts.experiment import Resolved, flat
 from glassbox.artifacts.leaks import Leak
-from glassbox.lineage.record import Archive, File, Fold, Output, Record, Weights
+from glassbox.lineage.record import Archive, File, Fold, Output, Record, Weights, portable
 from glassbox.params.document import checked
 
 KEY = "compact"
@@ -35,7 +35,10 @@ def file(path, size=1000):
 
 
 def images(patients=20, films=3):
-    """The rows of `Record.images`: of each patient one to `films` images, those of the training drawn twice."""
+    """The rows of `Record.images`: of each patient one to `films` images, those of the training drawn twice.
+
+    Those of the first patient were never shown, the others of the training fold seven times each.
+    """
     rows = []
     for number in range(patients):
         share, fold = number / patients, "test"
@@ -49,6 +52,7 @@ def images(patients=20, films=3):
                     "patient_id": f"{number + 1:05}",
                     "fold": fold,
                     "draws": 2 if fold == "train" else 1,
+                    "shown": 7 if fold == "train" and number else 0,
                     "source_sha256": sha256(f"source {image}"),
                     "pixels_sha256": sha256(f"pixels {image}"),
                     "shard": f"part-{number // 256:05}.h5",
@@ -70,6 +74,9 @@ def folds(rows):
                 patients=there["patient_id"].nunique(),
                 images=len(there),
                 draws=int(there["draws"].sum()),
+                shown=int(there["shown"].sum()),
+                shown_images=int((there["shown"] > 0).sum()),
+                shown_patients=there.loc[there["shown"] > 0, "patient_id"].nunique(),
                 classes=dict(zip(CLASSES, halves, strict=True)),
             )
         )
@@ -141,13 +148,16 @@ def record(patients=20, **changes):
         "fingerprint": sha256("fingerprint"),
         **dict(zip(("model", "history", "lineage"), made, strict=True)),
         "params": flat({"split": "squares", "training": resolved["settings"]["training"]}),
-        "recipe": resolved,
+        "recipe": portable(resolved),
         "data": {f"{name}_sha256": sha256(name) for name in seen},
         "code": {
             "warm_start": {"src/glassbox/stage.py": sha256("stage")},
             "fine_tune": {"src/glassbox/stage.py": sha256("stage"), "stages/fine_tune.py": sha256("script")},
         },
         "packages": finished.PACKAGES,
+        "packages_sha256": {
+            name: [sha256(f"{name} wheel"), sha256(f"{name} sdist")] for name in finished.PACKAGES
+        },
         "machine": finished.MACHINE,
         "archives": [
             Archive(

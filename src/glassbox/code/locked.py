@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import packages_distributions
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from glassbox.errors import GlassboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 LOCK = "uv.lock"
@@ -34,12 +35,8 @@ def packages(root: Path, imported: Iterable[str]) -> dict[str, str]:
         GlassboxError: uv.lock cannot be read, none of its packages brings an import, or one that does is locked in
             several versions.
     """
-    try:
+    with _reading():
         versions = _versions((root / LOCK).read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GlassboxError(
-            f"{LOCK} cannot be read: {error}", "the file as `uv lock` wrote it", f"run `git checkout {LOCK}`"
-        ) from None
     found: dict[str, str] = {}
     for name in imported:
         if not (brought_by := versions.keys() & _bringing().get(name, ())):
@@ -50,6 +47,40 @@ def packages(root: Path, imported: Iterable[str]) -> dict[str, str]:
             )
         found |= {package: _only(package, versions[package]) for package in brought_by}
     return dict(sorted(found.items()))
+
+
+def hashes(root: Path, packages: Mapping[str, str]) -> dict[str, list[str]]:
+    """SHA-256 of the files that packages may be installed from: of one, which was depends on the system.
+
+    Args:
+        root: The folder of uv.lock.
+        packages: Name -> version.
+
+    Returns:
+        Name -> in hexadecimal, sorted, of its wheels and its source; nothing of what is locked in another version.
+
+    Raises:
+        GlassboxError: uv.lock cannot be read.
+    """
+    found: dict[str, list[str]] = {}
+    with _reading():
+        for package in tomllib.loads((root / LOCK).read_text(encoding="utf-8"))["package"]:
+            name = _normal(package["name"])
+            if packages.get(name) == package.get("version"):
+                files = [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
+                known = (file["hash"].partition("sha256:")[2] for file in files if "hash" in file)
+                found[name] = sorted(filter(None, {*found.get(name, []), *known}))
+    return {name: digests for name, digests in sorted(found.items()) if digests}
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise GlassboxError(
+            f"{LOCK} cannot be read: {error}", "the file as `uv lock` wrote it", f"run `git checkout {LOCK}`"
+        ) from None
 
 
 def _only(package: str, versions: list[str]) -> str:

@@ -37,19 +37,24 @@ def choose(settings: Grid, grid: str) -> None:
     chosen = ranked(trained)[: settings.choices]
     with atomic(cells.heat_map_path(grid).parent) as folder:
         folder.mkdir()
-        _write_table(trained, chosen, folder / "grid.csv")
+        write_text(folder / table_path(grid).name, table(trained, chosen))
         plot(trained, chosen, folder / "heat_map.png")
         plotted = sha256_file(folder / "heat_map.png")
     cells.write(cells.choice_path(grid), chosen, f"choose@{grid}", heat_map_sha256=plotted)
 
 
-def _write_table(trained: Sequence[Cell], chosen: Sequence[Cell], path: Path) -> None:
-    """The fields of every cell, `relative`, and the rank of those that were chosen, for people and plots."""
+def table_path(grid: str) -> Path:
+    """Where the table of a grid lies, in git."""
+    return cells.heat_map_path(grid).with_name("grid.csv")
+
+
+def table(trained: Sequence[Cell], chosen: Sequence[Cell]) -> str:
+    """The fields of every cell, `relative`, and the rank of those that were chosen, as CSV."""
     ranks = {_place(cell): rank for rank, cell in enumerate(chosen, start=1)}
-    table = pd.DataFrame(
+    rows = pd.DataFrame(
         {**cell.model_dump(), "relative": cell.relative, "choice": ranks.get(_place(cell), "")} for cell in trained
     )
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+    return str(rows.to_csv(index=False, lineterminator="\n"))
 
 
 def ranked(trained: Iterable[Cell]) -> list[Cell]:

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassbox.artifacts import catalog, code, document, evaluation, leaks, model, shards, split
+from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import flat, resolved
 from glassbox.artifacts.split import FOLDS, LABEL, labels
-from glassbox.code.locked import LOCK
+from glassbox.code.locked import LOCK, hashes
 from glassbox.files import sha256_file
-from glassbox.lineage.record import COLUMNS, Archive, File, Fold, Output, Record, Weights
+from glassbox.lineage.record import COLUMNS, Archive, File, Fold, Output, Record, Weights, counts, portable
+from glassbox.lineage.trace import exposure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from glassbox.artifacts.model import Lineage
     from glassbox.lineage import outputs
@@ -47,7 +51,7 @@ def record(
         is_measured: Whether its scores are verified.
 
     Raises:
-        ArtifactError: Some of it is missing or damaged, which a link says.
+        GlassboxError: Some of it is missing or damaged, which a link says.
     """
     key = subject.experiment
     whole = resolved(key)
@@ -56,6 +60,9 @@ def record(
         name: _file(path, tracked[path.as_posix()])
         for name, path in model.files(key, subject.phase)._asdict().items()
     }
+    images = seen.images.assign(shown=0)
+    trained = images["fold"] == "train"
+    images.loc[trained, "shown"] = _shown(subject, lineage, images[trained])
     provenance = {name: seen.archive[name] for name in _PROVENANCE if name in seen.archive}
     return Record(
         experiment=key,
@@ -66,10 +73,11 @@ def record(
         history=files["history"],
         lineage=files["lineage"],
         params=flat(lineage.params),
-        recipe=whole.model_dump(mode="json"),
+        recipe=portable(whole.model_dump(mode="json")),
         data={**lineage.data, "test_sha256": sha256_file(split.path(whole.settings.split, "test"))},
         code={stage: code.read(stage).modules for stage in sorted(lineage.code)},
         packages=lineage.packages,
+        packages_sha256=hashes(Path.cwd(), lineage.packages),
         machine=lineage.machine,
         archives=[Archive(source=whole.split.source, **provenance)],
         weights=Weights(
@@ -80,14 +88,24 @@ def record(
             for one in made
             for at in [one.tracked]
         ],
-        folds=[_fold(name, seen.images[seen.images["fold"] == name]) for name in FOLDS],
+        folds=[_fold(name, images[images["fold"] == name]) for name in FOLDS],
         leaks=leaks.read(whole.settings.split),
         rejected=len(shards.read_rejected(whole.split.dataset)),
         withdrawn=_withdrawn(whole.split.source),
         scores=_scores(key) if is_measured else {},
-        images=seen.images[list(COLUMNS)].reset_index(drop=True),
+        images=images[list(COLUMNS)].reset_index(drop=True),
         uv_lock=_file(Path(LOCK), subject.revision.tracked(LOCK)),
     )
+
+
+def _shown(subject: Subject, lineage: Lineage, rows: pd.DataFrame) -> NDArray[np.int64]:
+    """How often the model's training showed each image of its fold; int64 (N,)."""
+    history = model.files(subject.experiment, subject.phase).history
+    try:
+        return exposure.shown(lineage, model.read_history(lineage, subject.phase), rows)
+    except (KeyError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise ArtifactError(history, f"cannot be replayed: {said}", subject.stage) from None
 
 
 def _withdrawn(source: str) -> int:
@@ -103,9 +121,7 @@ def _file(path: Path, tracked: Tracked) -> File:
 def _fold(name: str, rows: pd.DataFrame) -> Fold:
     return Fold(
         fold=name,
-        patients=rows["patient_id"].nunique(),
-        images=len(rows),
-        draws=int(rows["draws"].sum()),
+        **counts(rows),
         classes={column.removeprefix(LABEL): int(rows[column].sum()) for column in labels(rows)},
     )
 

@@ -11,12 +11,15 @@ import pyarrow as pa
 
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.artifacts.experiment import resolved
-from glassbox.lineage import committed, contents, pixels, runs, stages
+from glassbox.errors import GlassboxError
+from glassbox.lineage import committed, contents, grids, pixels, runs, stages
 from glassbox.lineage.account import record
 from glassbox.lineage.link import Link, Verdict
 from glassbox.lineage.lock import LineageError
 from glassbox.lineage.outputs import Output, generate, outputs
 from glassbox.lineage.parcel import parcel
+from glassbox.lineage.remotes import named
+from glassbox.lineage.revision import Revision
 from glassbox.lineage.subject import Subject, find
 from glassbox.lineage.view import view
 from glassbox.params.experiments import PHASES
@@ -46,7 +49,9 @@ class Audit(NamedTuple):
         return verdicts <= {Verdict.VERIFIED} | ({Verdict.UNCOMMITTED} if confirmed else set())
 
 
-def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 0) -> Audit:
+def audit(
+    said: str, root: Path, *, without_archive: bool = False, again: int = 0, remotes: Sequence[str] = ()
+) -> Audit:
     """Verifies what made a model.
 
     Args:
@@ -54,20 +59,23 @@ def audit(said: str, root: Path, *, without_archive: bool = False, again: int = 
         root: The project's folder, absolute.
         without_archive: Whether a missing archive does no harm. What was read from it is verified all the same.
         again: How many stored images are made again from the archive.
+        remotes: Names of DVC's remotes in which copies are looked for, too, and hashed again.
 
     Raises:
-        LineageError: There is no such model, no revision made it, or its dvc.lock cannot be read.
+        LineageError: There is no such model, no revision made it, its dvc.lock cannot be read, or a remote cannot.
         TrackingError: The MLflow store cannot be used.
     """
     # Arrow's own allocator keeps what it was given once: a quarter of the whole process over NIH's 112,120 images.
     pa.set_memory_pool(pa.system_memory_pool())
     subject = find(said, root)
     revision, chain = subject.revision, stages_behind(subject)
+    # A commit may be older than the remote.
+    far = named(Revision(root, None).repo, remotes) if remotes else ()
     others = [stage for stage in _measuring(subject) if stage not in chain]
     held = committed.link(revision, chain, others, subject.md5, root)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve()
-        made = outputs(revision, chain, folder / "git")
+        made = outputs(revision, chain, folder / "git", far)
         for output in made:
             generate(output, revision.params, folder / "generated")
         found = [_link(output, without_archive=without_archive) for output in made]
@@ -134,7 +142,7 @@ def _inside(subject: Subject, held: Link, made: Sequence[Output], again: int) ->
         return _Inside(found)
     sha256 = {output.tracked.path: output.sha256 for output in made}
     data, seen = contents.data_links(whole, sha256)
-    found += [*contents.weight_links(whole), *data]
+    found += [*contents.weight_links(whole), *data, *grids.links(whole, sha256)]
     if again and seen is not None:
         found += pixels.recomputed(whole, seen.images, again)
     scores: list[Link] = []
@@ -144,7 +152,7 @@ def _inside(subject: Subject, held: Link, made: Sequence[Output], again: int) ->
     is_measured = any(link.verdict == Verdict.VERIFIED for link in scores)
     known = account = None
     # What is missing or damaged, a link says.
-    with suppress(ArtifactError, FileNotFoundError):
+    with suppress(GlassboxError, FileNotFoundError):
         if lineage is not None and subject.phase == "fine_tune":
             known = runs.proved(lineage, evaluated=is_measured)
         if lineage is not None and seen is not None:

@@ -31,6 +31,7 @@ from glassbox.artifacts.split import FOLDS
 from glassbox.code.digests import digests
 from glassbox.files import sha256_file
 from glassbox.lineage.link import Checks, Link
+from glassbox.params.document import shared_patients
 from glassbox.params.experiments import VARIANTS
 from glassbox.splits import summary
 from glassbox.tracking import metrics
@@ -147,13 +148,21 @@ def _compare(checks: Checks, lineage: model.Lineage, name: PhaseName, before: mo
 
 
 def weight_links(whole: Resolved) -> list[Link]:
-    """Whether the initial weights are those of their record and of the parameters."""
+    """Whether the initial weights are those of their record, and of films of other people than the source's.
+
+    Parameters under which the two share people are refused now; earlier ones were not.
+    """
     key = whole.settings.weights
     checks = Checks(f"weights {key}", f"run `dvc repro weights@{key}`")
     sha256 = ""
     with checks.refusals():
         sha256 = weights.read(key).sha256
-    return checks.links("random" if sha256 == "none" else f"sha256 {sha256}")
+        shared = shared_patients(whole.weights, whole.source)
+        checks.same(f"generated patients of source {whole.split.source} in the pretraining", list(shared), [])
+    said = "random" if sha256 == "none" else f"sha256 {sha256}"
+    if whole.weights.kind == "pretraining":
+        said += "; pretrained on generated films of nobody in the source"
+    return checks.links(said)
 
 
 def data_links(

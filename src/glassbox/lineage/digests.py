@@ -30,6 +30,8 @@ class Sums(NamedTuple):
     """What came of reading a file."""
 
     md5: str
+    #: In bytes.
+    size: int
     #: Of its rows, in their order; of one that the file does not hold wholly, none.
     sha256: tuple[str, ...] = ()
 
@@ -59,7 +61,7 @@ def sums(path: Path, rows: Rows | None = None, bar: tqdm[Any] | None = None) -> 
             position = end
             if bar is not None:
                 bar.update(count)
-    return Sums(whole.hexdigest(), tuple(found))
+    return Sums(whole.hexdigest(), position, tuple(found))
 
 
 def all_sums(wanted: Mapping[Path, Rows | None], label: str) -> dict[Path, Sums]:

@@ -12,8 +12,13 @@ from glassbox.params.base import Frozen, Key, Sha256
 
 #: What a record has instead of a SHA-256 where random initial weights are meant.
 RANDOM = "none"
-#: Columns of `Record.images`, as text but for `draws` and `row`.
-COLUMNS = ("image_id", "patient_id", "fold", "draws", "source_sha256", "pixels_sha256", "shard", "row")
+#: Columns of `Record.images`, as text but for `draws`, `shown` and `row`. `draws` is how often the split shows an
+#: image in a pass over its fold, `shown` how often this model's training did so in all: 0 outside of its own fold.
+COLUMNS = ("image_id", "patient_id", "fold", "draws", "shown", "source_sha256", "pixels_sha256", "shard", "row")
+#: Parts of a recipe that may say where a file of the user's lies.
+_LOCAL = ("source", "weights")
+#: What is counted of a `Fold`.
+_COUNTED = ("patients", "images", "draws", "shown", "shown_images", "shown_patients")
 
 
 class File(Frozen):
@@ -73,8 +78,14 @@ class Fold(Frozen):
     fold: str
     patients: NonNegativeInt
     images: NonNegativeInt
-    #: How many images an epoch shows, each as often as it is drawn.
+    #: How many images the split shows in a pass, each as often as it is drawn.
     draws: NonNegativeInt
+    #: How many images the model was trained on in all its epochs, each as often as it was shown; 0 for a fold that
+    #: is none to train on.
+    shown: NonNegativeInt
+    #: How many images that were, and of how many patients: `training.images`, or few steps, leave some out.
+    shown_images: NonNegativeInt
+    shown_patients: NonNegativeInt
     #: Class -> images.
     classes: dict[str, NonNegativeInt]
 
@@ -99,7 +110,7 @@ class Record(Frozen):
     lineage: File
     #: By their names in params.yaml, as `artifacts.experiment.flat` gives them.
     params: dict[str, str]
-    #: The resolved experiment (`artifacts.experiment.Resolved`), as JSON.
+    #: The resolved experiment (`artifacts.experiment.Resolved`), as JSON and `portable`.
     recipe: dict[str, Any]
     #: SHA-256 of the folds that were seen, of their statistics, of initial weights and model: `train_sha256`, ...
     data: dict[str, str]
@@ -107,6 +118,8 @@ class Record(Frozen):
     code: dict[str, dict[str, str]]
     #: Name of a distribution -> the version that was installed.
     packages: dict[str, str]
+    #: Name -> SHA-256 of the files that uv.lock lets it be installed from: which was depends on the system.
+    packages_sha256: dict[str, list[Sha256]] = Field(default={})
     #: The kind of machine.
     machine: dict[str, str | int | bool]
     archives: list[Archive]
@@ -132,11 +145,29 @@ class Record(Frozen):
         if tuple(self.images.columns) != COLUMNS or self.images.empty:
             found = f"{len(self.images)} rows of {', '.join(self.images.columns)}"
             raise ValueError(f"images: {found}, where some rows of {', '.join(COLUMNS)} are expected")
-        counted = {
-            str(fold): (rows["patient_id"].nunique(), len(rows), int(rows["draws"].sum()))
-            for fold, rows in self.images.groupby("fold")
+        counted = {str(fold): counts(rows) for fold, rows in self.images.groupby("fold")}
+        stated = {
+            fold.fold: {name: getattr(fold, name) for name in _COUNTED} for fold in self.folds if fold.images
         }
-        stated = {fold.fold: (fold.patients, fold.images, fold.draws) for fold in self.folds if fold.images}
         if counted != stated:
-            raise ValueError(f"images: patients, images and draws are {counted}, and of the folds {stated}")
+            raise ValueError(f"images: their counts are {counted}, and of the folds {stated}")
         return self
+
+
+def portable(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A resolved experiment as JSON without the paths at which a zip or weights lie: their SHA-256 says which."""
+    local = {part: {name: of for name, of in recipe[part].items() if name != "path"} for part in _LOCAL}
+    return {**recipe, **local}
+
+
+def counts(rows: pd.DataFrame) -> dict[str, int]:
+    """The counts of a `Fold`, by their names, of its rows of `Record.images`."""
+    shown = rows[rows["shown"] > 0]
+    return {
+        "patients": rows["patient_id"].nunique(),
+        "images": len(rows),
+        "draws": int(rows["draws"].sum()),
+        "shown": int(shown["shown"].sum()),
+        "shown_images": len(shown),
+        "shown_patients": shown["patient_id"].nunique(),
+    }

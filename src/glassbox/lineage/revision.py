@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from dvc.exceptions import DvcException
+from dvc.fs import GitFileSystem
 from dvc.repo import Repo
+from dvc.scm import SCM
 from scmrepo.exceptions import SCMError
 
 from glassbox.lineage.git import git
@@ -38,12 +40,18 @@ class Revision:
     def __init__(self, root: Path, commit: str | None) -> None:
         self.commit = commit
         try:
-            self.repo = Repo(str(root), rev=commit)
+            self.repo = Repo(str(root)) if commit is None else _at(root, commit)
         except (DvcException, SCMError) as error:
             raise LineageError(
                 f"{self.name} of {root} is no DVC project: {error}",
                 "a project with its dvc.lock",
                 "run this in the project's root",
+            ) from None
+        except OSError as error:  # DVC makes a folder even to read a workspace
+            raise LineageError(
+                f"{self.name} of {root} cannot be opened by DVC: {error}",
+                "a folder .dvc/tmp, or the right to make it",
+                "run `dvc status` once as somebody who may write there",
             ) from None
         self._root = self.repo.root_dir
         self._files: dict[str, dict[str, bytes]] = {}
@@ -122,6 +130,17 @@ class Revision:
         return str(self.repo.fs.join(self._root, path))
 
 
+def _at(root: Path, commit: str) -> Repo:
+    """A project at a commit. DVC itself would look for it in the root of git's tree alone."""
+    scm = SCM(str(root))
+    return Repo(f"/{prefix(root)}", fs=GitFileSystem(scm=scm, rev=commit), scm=scm)
+
+
+def prefix(root: Path) -> str:
+    """Where a project lies in its repository of git: empty for the root, else a path that ends in a slash."""
+    return git(root, "rev-parse", "--show-prefix").removesuffix("\n")
+
+
 def folder_md5(files: Mapping[str, str]) -> str:
     """DVC's MD5 of a folder: of the JSON list of its files, as `dvc_data` writes it.
 
@@ -142,7 +161,9 @@ def head(root: Path) -> str | None:
 
 def commits(root: Path, md5: str) -> list[str]:
     """The commits whose dvc.lock holds an MD5, HEAD first and then the newest; experiments of DVC's included."""
-    changed = git(root, "log", "--all", "--format=%H", f"-S{md5}", "--", NAME).split()
+    # Git would leave out the sides of a merge that it took nothing from, and what the merge itself wrote.
+    every_side = ("--full-history", "-m")
+    changed = git(root, "log", "--all", *every_side, "--format=%H", f"-S{md5}", "--", NAME).split()
     every = dict.fromkeys([*filter(None, [head(root)]), *changed])
     return [commit for commit in every if md5.encode() in lock_of(root, commit)]
 

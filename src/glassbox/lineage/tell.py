@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from glassbox.lineage.difference import Difference
     from glassbox.lineage.record import Fold, Record
 
+#: Whose films initial weights saw, by their kind.
+_KINDS = {
+    "none": "random",
+    "pretraining": "pretrained on generated films",
+    "imagenet": "of ImageNet's photographs",
+    "file": "a file; what they were trained on is not known here",
+}
 _WRITERS = {".csv": "CSV", ".parquet": "Parquet"}
 
 
@@ -110,15 +117,21 @@ def _record(record: Record) -> list[str]:
         f"{record.experiment}: {record.title}",
         f"  model    sha256 {record.model.sha256}",
         f"  recipe   fingerprint {record.fingerprint}",
-        f"  weights  {record.weights.name} ({record.weights.kind}), sha256 {record.weights.sha256}",
+        f"  weights  {record.weights.name} ({_KINDS[record.weights.kind]}), sha256 {record.weights.sha256}",
         f"  archive  {source.source} ({provenance}), {source.members:,} files, sha256 {source.sha256}",
-        *(f"  {_sentence(fold)}" for fold in record.folds),
+        *(f"  {line}" for fold in record.folds for line in _fold(fold)),
         f"  folds share {', '.join(shared) or 'no patient, no image and no identical file'}",
         f"  {record.rejected:,} images could not be read; {record.withdrawn:,} were withdrawn",
         f"  machine  {', '.join(f'{name} {value}' for name, value in record.machine.items())}",
     ]
 
 
-def _sentence(fold: Fold) -> str:
+def _fold(fold: Fold) -> list[str]:
+    """A fold, and, of the training fold, what the network was shown of it."""
     classes = ", ".join(f"{name} {images:,}" for name, images in fold.classes.items())
-    return f"{fold.fold:<10} {fold.patients:,} patients, {fold.images:,} images, {fold.draws:,} draws: {classes}"
+    counted = f"{fold.patients:,} patients, {fold.images:,} images, {fold.draws:,} draws a pass"
+    seen = f"{fold.shown_patients:,} patients, {fold.shown_images:,} images"
+    told = [f"{fold.fold:<10} {counted}: {classes}"]
+    if fold.fold == "train":
+        told.append(f"{'shown':<10} {seen}, {fold.shown:,} times in all epochs of the training")
+    return told

@@ -12,9 +12,9 @@ from glassbox.params.datasets import Dataset
 from glassbox.params.experiments import NO_CHOICE, PHASES, Experiment
 from glassbox.params.grids import Grid
 from glassbox.params.read import parse, values
-from glassbox.params.sources import AnySource
+from glassbox.params.sources import AnySource, PhantomSource
 from glassbox.params.splits import Split
-from glassbox.params.weights import NoWeights, Weights
+from glassbox.params.weights import NoWeights, PretrainingWeights, Weights
 from glassbox.params.withdrawn import Withdrawn, refuse_other
 from glassbox.paths import DATA, PARAMS
 
@@ -52,6 +52,17 @@ class Params(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _pretraining_sees_others(self) -> Self:
+        for key, weights in self.weights.items():
+            for name, source in self.sources.items():
+                if shared := shared_patients(weights, source):
+                    raise ValueError(
+                        f"weights.{key}.films has patients {shared.start} to {shared.stop - 1} of sources.{name}: "
+                        "weights are pretrained on other people; give it another seed or first_patient"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _grids_are_whole(self) -> Self:
         for key, grid in self.grids.items():
             _exists(f"grids.{key}.experiment", grid.experiment, self.experiments)
@@ -63,6 +74,17 @@ class Params(Frozen):
                     raise ValueError(f"grids.{key}.{field} is {found!r}; {other} has {wanted!r}")
             _trained_weights(key, experiment, self.weights[experiment.weights])
         return self
+
+
+def shared_patients(weights: Weights, source: AnySource) -> range:
+    """Numbers of the generated patients of a source on whose films initial weights were pretrained, too."""
+    if not (isinstance(weights, PretrainingWeights) and isinstance(source, PhantomSource)):
+        return range(0)
+    films = weights.films
+    if films.seed != source.seed:  # people of another seed are others, whatever their numbers
+        return range(0)
+    ends = (of.first_patient + of.patients for of in (films, source))
+    return range(max(films.first_patient, source.first_patient), min(ends))
 
 
 def _exists(place: str, name: str, among: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from glassbox.lineage.parcel.verify import ARCHIVE, FOLD, PACKAGE, PROPERTY, WEI
 from glassbox.lineage.record import RANDOM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from glassbox.lineage.record import Archive, File, Fold, Record
 
@@ -35,7 +35,10 @@ def bom(record: Record, root: str) -> dict[str, Any]:
         *(_archive(each) for each in record.archives),
         *(_fold(each, record) for each in record.folds),
         *_weights(record),
-        *(_library(name, of) for name, of in sorted(record.packages.items())),
+        *(
+            _library(name, of, record.packages_sha256.get(name, ()))
+            for name, of in sorted(record.packages.items())
+        ),
     ]
     refs = [part["bom-ref"] for part in parts]
     return {
@@ -162,9 +165,14 @@ def _weights(record: Record) -> Iterator[dict[str, Any]]:
         }
 
 
-def _library(name: str, of: str) -> dict[str, Any]:
+def _library(name: str, of: str, sha256: Sequence[str]) -> dict[str, Any]:
+    """A package. It is installed from one of several files, according to the system: of all the hash is there."""
     found = purl(name, of)
-    return {"type": "library", "bom-ref": found, "name": name, "version": of, "purl": found}
+    part: dict[str, Any] = {"type": "library", "bom-ref": found, "name": name, "version": of, "purl": found}
+    if sha256:
+        part["hashes"] = [{"alg": "SHA-256", "content": each} for each in sha256]
+        part["properties"] = _properties(hashes="of the files that uv.lock allows; one of them was installed")
+    return part
 
 
 def _hashes(file: File) -> list[dict[str, str]]:

@@ -175,10 +175,7 @@ def _table(name: str, source: str, columns: Mapping[str, tuple[str, str]]) -> di
 
 def _counts(record: Record) -> list[dict[str, Any]]:
     """What was counted, as record sets that hold their records themselves."""
-    folds = [
-        {"fold": fold.fold, "patients": fold.patients, "images": fold.images, "draws": fold.draws}
-        for fold in record.folds
-    ]
+    folds = [fold.model_dump(mode="json", exclude={"classes"}) for fold in record.folds]
     classes = [
         {"fold": fold.fold, "class": name, "images": images}
         for fold in record.folds

@@ -16,6 +16,7 @@ from glassbox.lineage.parcel.bom import bom
 from glassbox.lineage.parcel.croissant import croissant
 from glassbox.lineage.parcel.merkle import Tree
 from glassbox.lineage.parcel.statement import REVISION, statement
+from glassbox.lineage.record import portable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,16 +171,21 @@ def _facts(said: dict[str, Any]) -> dict[str, Any]:
     """What a statement says of how the model was made: name -> value or digest.
 
     Left out is what may change afterwards: the documents and the root, which every export makes anew, the commit,
-    which is made after the model, and what was measured.
+    which is made after the model, and what was measured; how often images were shown, which follows from the
+    history and the folds, and which parcels of earlier versions do not say; and a machine's paths, which those do.
     """
     build = said["predicate"]["buildDefinition"]
     subjects = {one["name"]: one["digest"] for one in said["subject"]}
     made_from = {one["name"]: one.get("digest", one.get("uri")) for one in build["resolvedDependencies"]}
     made_from.pop(REVISION, None)
+    internal = build["internalParameters"]
+    folds = [{name: of for name, of in fold.items() if not name.startswith("shown")} for fold in internal["folds"]]
     return {
         **{name: subjects[name] for name in (verify.MODEL, verify.HISTORY, verify.LINEAGE)},
         **build["externalParameters"],
-        **build["internalParameters"],
+        **internal,
+        "folds": folds,
+        "recipe": portable(internal["recipe"]),
         **made_from,
     }
 

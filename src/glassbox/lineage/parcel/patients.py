@@ -59,10 +59,7 @@ def document(record: Record, digests: Sequence[bytes], root: bytes) -> dict[str,
         "about": "One digest a patient, SHA-256(0x00 || salt || leaf), under a Merkle tree as in RFC 6962. The "
         "leaf is JSON (keys sorted, no spaces) with the patient's id and images; the salt, 32 bytes, is not here.",
         "experiment": record.experiment,
-        "folds": [
-            {"fold": fold.fold, "patients": fold.patients, "images": fold.images, "draws": fold.draws}
-            for fold in record.folds
-        ],
+        "folds": [fold.model_dump(mode="json", exclude={"classes"}) for fold in record.folds],
         "root": root.hex(),
         "leaves": [digest.hex() for digest in digests],
     }

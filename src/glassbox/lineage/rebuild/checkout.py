@@ -14,6 +14,7 @@ from glassbox.artifacts import archive
 from glassbox.lineage.digests import sums
 from glassbox.lineage.git import git
 from glassbox.lineage.lock import NAME, LineageError
+from glassbox.lineage.revision import prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -51,9 +52,10 @@ def checkout(root: Path, revision: Revision, chain: Iterable[str], folder: Path)
     relative = list(_relative(revision.params))
     # A path that leads out of the project has to lead to something in the folder.
     depth = max((Path(os.path.normpath(path)).parts.count("..") for path in relative), default=0)
-    project = folder.joinpath(*["above"] * depth, "project")
-    git(root, "clone", "-q", "--no-checkout", str(root), str(project))
-    git(project, "checkout", "-q", "--detach", str(revision.commit))
+    whole = folder.joinpath(*["above"] * depth, "project")
+    git(root, "clone", "-q", "--no-checkout", git(root, "rev-parse", "--show-toplevel").strip(), str(whole))
+    git(whole, "checkout", "-q", "--detach", str(revision.commit))
+    project = whole / prefix(root)
     (project / NAME).unlink()
     settings = f"[cache]\n    dir = cache\n[core]\n    site_cache_dir = {folder / 'dvc'}\n"
     (project / ".dvc" / "config.local").write_text(settings)

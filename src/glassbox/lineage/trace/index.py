@@ -5,9 +5,10 @@ Nothing here decides whether a file is what it should be; a fold that is only he
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from contextlib import chdir, closing, contextmanager
+from contextlib import ExitStack, chdir, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -149,17 +150,31 @@ class Index:
 def opened(root: Path) -> Iterator[Index]:
     """The index of a project, which one process at a time works with.
 
-    What other code made is thrown away: it may have read the same bytes in another way.
+    What other code made is thrown away: it may have read the same bytes in another way. In a project that cannot
+    be written everything is read anew, and nothing is kept.
     """
     modules = (__file__, records.__file__, exposure.__file__, order.__file__, keyed.__file__)
     made_by = fingerprint([sha256_file(Path(module)) for module in modules])[:16]
-    at = root / WORK / "trace"
-    with locked(root / WORK / "locks" / "trace.lock", "glassbox trace"):
+    with _folder(root) as at:
         for other in at.glob("*"):
             if other.name != made_by:
                 shutil.rmtree(other, ignore_errors=True)
         with closing(Index(root, at / made_by)) as index:
             yield index
+
+
+@contextmanager
+def _folder(root: Path) -> Iterator[Path]:
+    """Where what is read is kept; a temporary folder where that cannot be written."""
+    at = root / WORK / "trace"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(root / WORK / "locks" / "trace.lock", "glassbox trace"))
+            at.mkdir(parents=True, exist_ok=True)
+            is_ours = os.access(at, os.W_OK)
+        except OSError:
+            is_ours = False
+        yield at if is_ours else Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
 
 def _read(of: Images) -> pa.Table:

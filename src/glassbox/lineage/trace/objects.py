@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from glassbox.lineage.digests import sums
 from glassbox.lineage.lock import LineageError
+from glassbox.lineage.remotes import named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from glassbox.lineage.remotes import Remote
     from glassbox.lineage.trace.records import File
 
 
@@ -46,21 +48,18 @@ class Objects:
             if where == "cache":  # in the workspace another file at its path is the rule
                 damaged.append("that in the cache is another file")
         # Opened after all copies on disk were looked at: a remote may be far away.
-        for name, remote, failure in self._remotes:
-            if remote is None:
-                damaged.append(f"remote {name} cannot be used: {failure}")
-                continue
+        for remote in self._remotes:
             try:
-                target.write_bytes(remote.fs.cat_file(remote.oid_to_path(file.md5)))
-            except FileNotFoundError:
-                continue
-            except Exception as error:  # noqa: BLE001 (each kind of remote raises what its library does)
-                damaged.append(f"remote {name} cannot be read: {' '.join(str(error).split())}")
+                if isinstance(remote, LineageError):
+                    raise remote
+                if not remote.fetch(file.md5, target):
+                    continue
+            except LineageError as error:
+                damaged.append(error.found)
                 continue
             if sums(target).md5 == file.md5:
                 return
-            target.unlink()
-            damaged.append(f"that in remote {name} is another file")
+            damaged.append(f"that in remote {remote.name} is another file")
         said = f": {'; '.join(damaged)}" if damaged else " in cache, workspace or remotes"
         raise LineageError(f"{file.path} (md5 {file.md5}) has no whole copy{said}", "the file as it was", action)
 
@@ -79,12 +78,12 @@ class Objects:
         return Revision(self._root, None).repo
 
     @cached_property
-    def _remotes(self) -> list[tuple[str, Any, str]]:
-        """Name, what it holds or None, and why it cannot be used."""
-        found: list[tuple[str, Any, str]] = []
+    def _remotes(self) -> list[Remote | LineageError]:
+        """Each that the project has, or why it cannot be used."""
+        found: list[Remote | LineageError] = []
         for name in self._repo.config["remote"]:
             try:
-                found.append((name, self._repo.cloud.get_remote_odb(name), ""))
-            except Exception as error:  # noqa: BLE001 (as above)
-                found.append((name, None, " ".join(str(error).split())))
+                found += named(self._repo, [name])
+            except LineageError as error:
+                found.append(error)
         return found
