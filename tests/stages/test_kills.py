@@ -127,10 +127,10 @@ def _victims(dvc: psutil.Process) -> dict[str, psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         for one in dvc.children(recursive=True):
             words = one.cmdline()
-            if words[1:2] == ["-P"] and words[2:]:
-                found[Path(words[2]).stem] = one
-            elif "spawn_main" in " ".join(words):
+            if "spawn_main" in " ".join(words):
                 found.setdefault("worker", one)
+            elif words[1:2] == ["-P"] and words[2:]:
+                found[Path(words[2]).stem] = one
     return found
 
 
