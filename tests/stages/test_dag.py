@@ -120,12 +120,12 @@ def test_another_number_of_choices_trains_no_cell_and_no_model(project):
 
 
 def test_a_line_of_params_and_a_learning_rate_re_run_what_reads_them_and_going_back_restores(project):
-    project.append("src/glassbox/params/grids.py", "ANOTHER = 1\n")
-    project.set(0.0011, *RATE)
+    project.append("src/glassbox/params/withdrawn.py", "ANOTHER = 1\n")
     project.set(1, "grids", "tiny", "choices")
-    parse_grids = {"grid@tiny", "choose@tiny", "compare"}
+    project.set(0.0011, *RATE)
+    parse_withdrawals = {"catalog@films", "compare"}
     read_the_rate = {"recipe@one", "fine_tune@one", "predict@one", "evaluate@one", "compare"}
-    assert project.repro() == {"code"} | parse_grids | read_the_rate
+    assert project.repro() == {"code"} | parse_withdrawals | read_the_rate
     assert (project.root / "data/choices/tiny.json").exists()
 
     project.git("checkout", "params.yaml")
