@@ -59,7 +59,7 @@ class Archives:
 
     Attributes:
         base: What the project is built from.
-        more: The same and one film more, of a patient in the test fold of `one`.
+        more: The same and one film more, of a patient in the test fold of `other`.
         less: `more` without a patient, who is in the training fold of `one` and nowhere else.
         film: The film that `base` lacks.
         patient: Who `less` lacks.
@@ -90,9 +90,9 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Archives:
         }
     )
     one, other = (select(rows, Split(**split), VOCABULARY, name) for name, split in _splits().items())
-    test = one[one["fold"] == "test"]
+    test = other[other["fold"] == "test"]
     several = test["patient_id"].map(test["patient_id"].value_counts()) > 1
-    film = test.loc[several & ~test["image_id"].isin(other["image_id"]), "image_id"].iloc[0]
+    film = test.loc[several & ~test["image_id"].isin(one["image_id"]), "image_id"].iloc[0]
     train = one[one["fold"] == "train"]
     patient = train.loc[~train["patient_id"].isin(other["patient_id"]), "patient_id"].iloc[0]
 

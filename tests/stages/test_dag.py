@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -18,16 +20,6 @@ from glassbox.code.reach import reach
 pytestmark = pytest.mark.timeout(1800)
 RATE = ("experiments", "one", "fine_tune", "optimizer", "learning_rate")
 FOLDS = ("train", "validation", "test")
-
-
-def _hashes(project, pattern):
-    """MD5 of the outputs of every stage whose name begins with a pattern, as dvc.lock has them."""
-    return {
-        out["path"]: out["md5"]
-        for name, entry in project.lock.items()
-        if name.startswith(pattern)
-        for out in entry["outs"]
-    }
 
 
 def _folds(project, split):
@@ -72,13 +64,6 @@ def test_an_experiment_is_trained_with_what_its_grid_chose(project):
     assert [path.suffix for path in (project.root / "work/grid/tiny").iterdir()] == [".json"] * 2
 
 
-def test_another_number_of_choices_trains_no_cell(project):
-    project.set(2, "grids", "tiny", "choices")
-    assert project.repro("choose@tiny") == {"code", "choose@tiny"}
-    project.git("checkout", "params.yaml")
-    assert project.repro() == set()
-
-
 def test_no_stage_imports_a_module_that_the_walk_over_imports_does_not_reach(project):
     imported = project.imported()
     assert set(imported) == set(yaml.safe_load((project.root / "dvc.yaml").read_text())["stages"])
@@ -98,33 +83,24 @@ def test_no_output_names_this_machine(project):
 
 
 def test_sentences_and_the_observer_re_run_nothing_but_code(project):
-    before = project.lock
+    """On the queue too, which runs a copy of the project."""
     for path in sorted((project.root / "src/glassbox").rglob("*.py")):
         path.write_text(path.read_text().replace('"""', '"""Another sentence. ', 1) + "# And a comment.\n")
     script = project.root / "stages/fine_tune.py"
     script.write_text(script.read_text().replace('"""', '"""Another sentence. ', 1))
     project.append("src/glassbox/tracking/run.py", "OBSERVED = 1\n")
     project.append("src/glassbox/tracking/store.py", "OBSERVED = 1\n")
-    assert project.repro() == {"code"}
-    assert {name for name in before if project.lock[name] != before[name]} == {"code"}
-
-
-def test_a_sentence_on_the_queue_re_runs_nothing_but_code(project):
-    project.append("src/glassbox/files.py", "# On the queue.\n")
-    project.dvc("exp", "run", "--queue", "-n", "sentence")
+    project.dvc("exp", "run", "--queue", "-n", "sentences")
     project.dvc("queue", "start")
     while "Running" in (state := project.dvc("queue", "status")) or "Queued" in state:
         time.sleep(2)
-    logs = project.dvc("queue", "logs", "sentence")
+    logs = project.dvc("queue", "logs", "sentences")
     assert "Success" in state, logs
     assert ran(logs) == {"code"}
-    project.dvc("exp", "remove", "sentence")
-
-
-def test_a_line_of_params_re_runs_what_parses_that_block(project):
-    project.append("src/glassbox/params/grids.py", "ANOTHER = 1\n")
-    assert project.repro() == {"code", "grid@tiny", "choose@tiny", "compare"}
-    assert (project.root / "data/choices/tiny.json").exists()
+    (experiment,) = project.git("for-each-ref", "--format=%(refname)", "refs/exps/**/sentences").split()
+    lock = project.lock_of(experiment)
+    assert {name for name, entry in project.lock.items() if lock[name] != entry} == {"code"}
+    project.dvc("exp", "remove", "sentences")
 
 
 def test_a_typo_is_refused_before_any_other_stage(project):
@@ -135,90 +111,99 @@ def test_a_typo_is_refused_before_any_other_stage(project):
     assert "learningrate" in done.stdout
     assert "Traceback" not in done.stdout
     project.git("checkout", "params.yaml")
-    assert project.repro() == set()
 
 
-def test_another_learning_rate_runs_that_experiments_fine_tuning_and_what_follows_and_going_back_restores(project):
-    before = project.lock
+def test_another_number_of_choices_trains_no_cell_and_no_model(project):
+    """Nor does a typo that was mended."""
+    project.set(2, "grids", "tiny", "choices")
+    assert project.repro() == {"code", "choose@tiny", "recipe@other", "compare"}
+
+
+def test_a_line_of_params_and_a_learning_rate_re_run_what_reads_them_and_going_back_restores(project):
+    project.append("src/glassbox/params/withdrawn.py", "ANOTHER = 1\n")
+    project.set(1, "grids", "tiny", "choices")
     project.set(0.0011, *RATE)
-    after = {"code", "recipe@one", "fine_tune@one", "predict@one", "evaluate@one", "compare"}
-    assert project.repro() == after
-    assert {name for name, entry in project.lock.items() if entry != before[name]} == after
+    parse_withdrawals = {"catalog@films", "compare"}
+    read_the_rate = {"recipe@one", "fine_tune@one", "predict@one", "evaluate@one", "compare"}
+    assert project.repro() == {"code"} | parse_withdrawals | read_the_rate
+    assert (project.root / "data/choices/tiny.json").exists()
 
     project.git("checkout", "params.yaml")
+    project.take("src", "stages")
     assert project.repro() == set(), "what was built before comes from the run cache"
-    assert project.lock == before
+    assert project.lock == project.lock_of("HEAD")
 
 
-def test_a_film_more_in_a_test_fold_re_runs_no_training(project, archives):
-    models = _hashes(project, ("warm_start", "fine_tune"))
-    tested = _folds(project, "one")["test"]
-    project.set(archives.source("more"), "sources", "films")
-    ran_now = project.repro()
-    assert {
-        name for name in ran_now if name.split("@")[0] in ("warm_start", "fine_tune", "predict", "evaluate")
-    } == {
-        "predict@one",
-        "evaluate@one",
-    }
-    assert _hashes(project, ("warm_start", "fine_tune")) == models
-    assert _folds(project, "one")["test"] == tested
-    test = pd.read_parquet(project.root / "data/splits/one/test.parquet")
-    assert archives.film in set(test["image_id"])
+@dataclass(frozen=True)
+class Step:
+    """What a build ran, and what it left: dvc.lock, and the patients of each split's folds."""
+
+    ran: set[str]
+    lock: dict[str, object]
+    folds: dict[str, dict[str, set[str]]]
+
+    @classmethod
+    def of(cls, project, ran):
+        return cls(ran, project.lock, {split: _folds(project, split) for split in ("one", "other")})
+
+    def outs(self, *stages):
+        """MD5 of the outputs of some stages by their paths."""
+        return {
+            out["path"]: out["md5"]
+            for name, entry in self.lock.items()
+            if name.split("@")[0] in stages
+            for out in entry["outs"]
+        }
 
 
-def test_a_patient_less_retrains_who_saw_the_patient_and_nobody_else(project, archives):
-    # Where the test before left the project: nothing runs then.
-    project.set(archives.source("more"), "sources", "films")
-    project.repro()
-    before = {split: _folds(project, split) for split in ("one", "other")}
-    models = _hashes(project, ("warm_start", "fine_tune"))
-    project.set(archives.source("less"), "sources", "films")
-    trained = {"warm_start@one", "fine_tune@one", "predict@one", "evaluate@one"}
-    ran_now = project.repro()
-    stages = ("weights", "grid", "choose", "warm_start", "fine_tune", "predict", "evaluate")
-    # The validation fold may give one to the training fold; the test fold is the archive's list.
-    assert {name for name in ran_now if name.split("@")[0] in stages} in (trained, trained - {"predict@one"})
-    assert _folds(project, "other") == before["other"]
-    now = _folds(project, "one")
-    for fold in FOLDS:
-        assert len(before["one"][fold] - now[fold] - {archives.patient}) <= 1
-        assert len(now[fold] - before["one"][fold]) <= 1
-    assert archives.patient not in set().union(*now.values())
-    changed = {path for path, md5 in _hashes(project, ("warm_start", "fine_tune")).items() if md5 != models[path]}
-    assert changed
-    assert all("/one/" in path for path in changed)
+@pytest.fixture(scope="module")
+def built(project):
+    """The project as it was built at first."""
+    return Step.of(project, set())
 
 
-@pytest.mark.long
-def test_a_withdrawn_patient_leaves_what_an_archive_without_the_patient_gives(project, archives):
-    """All that was made from the one fits the other: behind the shards nothing has to run."""
-    ends = ("evaluate@one", "evaluate@other")
-    # Where the test before left the project: nothing runs then.
-    project.set(archives.source("less"), "sources", "films")
-    project.repro(*ends)
-    never = project.lock
-    project.set(archives.source("more"), "sources", "films")
-    project.repro("catalog@films")
+@pytest.fixture(scope="module")
+def changed(project, archives, built):
+    """After a film came into the test fold of `other`, and a patient withdrew from the training fold of `one`."""
     glassbox = Path(sys.executable).with_name("glassbox")
     done = project.run(str(glassbox), "withdraw", "--source", "films", "--patient", archives.patient)
     assert done.returncode == 0, done.stdout
-    try:
-        assert project.repro(*ends) == {"code", "catalog@films", "resize@films_32"}
-        outs = {name: entry["outs"] for name, entry in project.lock.items()}
-        other = {name for name, entry in never.items() if entry["outs"] != outs[name]}
-        # A recipe names its archive.
-        assert other == {"download@films", "catalog@films", "recipe@one", "recipe@other"}
-        (catalog,) = [out for out in outs["catalog@films"] if out["path"].startswith("data/")]
-        assert catalog in never["catalog@films"]["outs"]
-    finally:
-        (project.root / "conf/withdrawn/films.txt").unlink()
-        project.set([], "withdrawn", "films")
+    project.set(archives.source("more"), "sources", "films")
+    return Step.of(project, project.repro())
 
 
-def test_a_forced_rebuild_gives_the_same_bytes(project):
-    project.repro()
-    before = project.lock
+NETWORKS = ("weights", "grid", "choose", "warm_start", "fine_tune", "predict", "evaluate")
+
+
+def test_a_film_more_in_a_test_fold_re_runs_no_training(project, archives, built, changed):
+    of_other = {name for name in changed.ran if name.endswith("@other") and name.split("@")[0] in NETWORKS}
+    assert of_other == {"predict@other", "evaluate@other"}
+    models = built.outs("warm_start", "fine_tune")
+    now = changed.outs("warm_start", "fine_tune")
+    assert {path for path in models if "/other/" in path and now[path] != models[path]} == set()
+    assert changed.folds["other"] == built.folds["other"]
+    test = pd.read_parquet(project.root / "data/splits/other/test.parquet")
+    assert archives.film in set(test["image_id"])
+
+
+def test_a_patient_less_retrains_who_saw_the_patient_and_nobody_else(archives, built, changed):
+    retrained = {"warm_start@one", "fine_tune@one", "predict@one", "evaluate@one"}
+    tested = {"predict@other", "evaluate@other"}  # on the film that came
+    assert {name for name in changed.ran if name.split("@")[0] in NETWORKS} == retrained | tested
+    before, now = built.folds["one"], changed.folds["one"]
+    for fold in FOLDS:
+        assert len(before[fold] - now[fold] - {archives.patient}) <= 1
+        assert len(now[fold] - before[fold]) <= 1
+    assert archives.patient in before["train"]
+    assert archives.patient not in set().union(*now.values())
+    assert built.outs("fine_tune")["models/one/model.keras"] != changed.outs("fine_tune")["models/one/model.keras"]
+
+
+def test_a_forced_rebuild_from_an_archive_without_the_patient_gives_the_same_bytes(project, archives, changed):
+    (project.root / "conf/withdrawn/films.txt").unlink()
+    project.set([], "withdrawn", "films")
+    project.set(archives.source("less"), "sources", "films")
+    shutil.rmtree(project.root / "data/shards")
     assert project.repro("--force", "evaluate@one") == {
         "code",
         "download@films",
@@ -232,4 +217,12 @@ def test_a_forced_rebuild_gives_the_same_bytes(project):
         "predict@one",
         "evaluate@one",
     }
-    assert project.lock == before
+    # All that was made of the other fits it too, but for recipes, which name their archive.
+    assert project.repro() == {"recipe@other", "compare"}
+    outs = {name: entry["outs"] for name, entry in changed.lock.items()}
+    lock = project.lock
+    other = {name for name, entry in lock.items() if entry["outs"] != outs[name]}
+    assert other == {"download@films", "catalog@films", "recipe@one", "recipe@other", "compare"}
+    # The catalog counts beside it who was withdrawn.
+    (catalog,) = [out for out in outs["catalog@films"] if out["path"].startswith("data/")]
+    assert catalog in lock["catalog@films"]["outs"]

@@ -120,20 +120,18 @@ def _outputs(project: Path) -> dict[str, bytes]:
     } | {"dvc.lock": (project / "dvc.lock").read_bytes()}
 
 
-def _victim(dvc: psutil.Process, name: str) -> psutil.Process | None:
-    """The process of a build that has this name, if it lives."""
-    try:
-        family = dvc.children(recursive=True)
-        commands = [(one, one.cmdline()) for one in family]
-        stages = {Path(words[2]).stem: one for one, words in commands if words[1:2] == ["-P"] and words[2:]}
-        if name == "dvc":
-            return dvc
-        if name == "worker":
-            workers = stages["resize"].children() if "resize" in stages else []
-            return next((one for one in workers if "spawn_main" in " ".join(one.cmdline())), None)
-        return stages.get(name)
-    except psutil.NoSuchProcess:
-        return None
+def _victims(dvc: psutil.Process) -> dict[str, psutil.Process]:
+    """The processes of a build that live, by the names of victims; only `resize` has workers."""
+    found = {"dvc": dvc}
+    # One of them may end meanwhile.
+    with suppress(psutil.NoSuchProcess):
+        for one in dvc.children(recursive=True):
+            words = one.cmdline()
+            if "spawn_main" in " ".join(words):
+                found.setdefault("worker", one)
+            elif words[1:2] == ["-P"] and words[2:]:
+                found[Path(words[2]).stem] = one
+    return found
 
 
 def _lives(started: subprocess.Popen[bytes], project: Path) -> dict[str, float]:
@@ -141,9 +139,8 @@ def _lives(started: subprocess.Popen[bytes], project: Path) -> dict[str, float]:
     seen: dict[str, list[float]] = {name: [] for name in VICTIMS}
     dvc = psutil.Process(started.pid)
     while started.poll() is None:
-        for name in VICTIMS:
-            if _victim(dvc, name):
-                seen[name].append(time.monotonic())
+        for name in _victims(dvc).keys() & seen:
+            seen[name].append(time.monotonic())
         time.sleep(0.05)
     assert started.returncode == 0, _log(project).read_text()
     lives = {name: times[-1] - times[0] for name, times in seen.items() if times}
@@ -198,7 +195,7 @@ def _kill(campaign: Campaign, project: Path, name: str, moment: float) -> bool:
 def _wait_for(started: subprocess.Popen[bytes], name: str, project: Path) -> psutil.Process:
     dvc, end = psutil.Process(started.pid), time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        if victim := _victim(dvc, name):
+        if victim := _victims(dvc).get(name):
             return victim
         assert started.poll() is None, f"DVC ended before {name} began: {_log(project).read_text()}"
         time.sleep(0.02)

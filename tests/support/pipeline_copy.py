@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from filelock import FileLock
+
+from glassbox.shards import compiled
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds after which a command of DVC counts as hung: three times what the longest takes on a slow machine.
@@ -30,18 +33,27 @@ class Project:
 
         Numba's cache comes along, so that no copy compiles again.
         """
+        _compile()
         root.mkdir(exist_ok=True)
-        for folder in ("src", "stages", "conf"):
-            shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("*.pyc"))
+        project = cls(root, environment)
+        project.take("src", "stages", "conf")
         for file in ("dvc.yaml", "uv.lock", ".dvcignore", ".gitignore"):
             shutil.copy(ROOT / file, root / file)
-        project = cls(root, environment)
         project.params = params
         subprocess.run(["git", "init", "-q"], cwd=root, check=True)
         project.dvc("init", "-q")
         project.git("add", "-A")
         project.git("commit", "-qm", "Begin")
         return project
+
+    def take(self, *folders: str) -> None:
+        """Copies some folders of this project, over what a test changed there.
+
+        Files keep their times, by which Numba knows what it compiled.
+        """
+        for folder in folders:
+            ignored = shutil.ignore_patterns("*.pyc", "*.lock")
+            shutil.copytree(ROOT / folder, self.root / folder, ignore=ignored, dirs_exist_ok=True)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs a program in the project; both of its streams are in `stdout`."""
@@ -101,10 +113,22 @@ class Project:
         """Stage -> its entry in dvc.lock."""
         return yaml.safe_load((self.root / "dvc.lock").read_text())["stages"]
 
+    def lock_of(self, revision: str) -> dict[str, object]:
+        """The same of a commit."""
+        return yaml.safe_load(self.git("show", f"{revision}:dvc.lock"))["stages"]
+
     def append(self, path: str, text: str) -> None:
         """Adds text to the end of a file."""
         with (self.root / path).open("a") as stream:
             stream.write(text)
+
+
+def _compile() -> None:
+    """Fills Numba's cache, where it is empty: once for all processes, each of which would take seconds for it."""
+    cache = ROOT / "src/glassbox/shards/__pycache__"
+    cache.mkdir(exist_ok=True)
+    with FileLock(cache / "compiling.lock"):
+        compiled.load()
 
 
 def ran(output: str) -> set[str]:

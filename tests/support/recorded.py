@@ -35,6 +35,11 @@ from glassbox.training.train import train
 
 KEY = "compact"
 MODEL = f"models/{KEY}/model.keras"
+#: Of the model, all but the comparison.
+STAGES = (
+    *("code", "download@films", "catalog@films", "resize@films_32", "split@squares", "weights@none"),
+    *(f"{stage}@{KEY}" for stage in ("recipe", "warm_start", "fine_tune", "predict", "evaluate")),
+)
 _NOBODY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 #: Where MLflow notes absolute paths.
 _PLACES = {
