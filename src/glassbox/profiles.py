@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from glassbox.files import write_text
-from glassbox.params import withdrawn
+from glassbox.params import cut_archive, withdrawn
 from glassbox.params.document import checked
 from glassbox.params.read import ParamsError
 from glassbox.paths import PARAMS, WORK
@@ -60,15 +60,17 @@ def use(profile: str, overrides: list[str]) -> list[str]:
             for source, patients in params.withdrawn.items()
             if patients
         ),
+        *(line for source, settings in params.sources.items() for line in cut_archive.said(source, settings)),
         *_set_aside(params),
     ]
 
 
 def compose(profile: str, overrides: list[str]) -> Any:
-    """The values of a profile with overrides and with who is withdrawn, unchecked.
+    """The values of a profile with overrides, with who is withdrawn and the archives of erasures, unchecked.
 
     Raises:
-        ParamsError: Hydra cannot compose them, or a list of withdrawn patients cannot be read.
+        ParamsError: Hydra cannot compose them, or a list of withdrawn patients or the record of an erasure cannot
+            be read.
     """
     with tempfile.TemporaryDirectory() as folder:
         composed = Path(folder) / "params.yaml"
@@ -95,6 +97,9 @@ def compose(profile: str, overrides: list[str]) -> Any:
             "take that out, and run `glassbox withdraw --source SOURCE --patient ID`",
         )
     values["withdrawn"] = withdrawn.section(values["sources"])
+    values["sources"] = {
+        source: cut_archive.in_its_place(source, block) for source, block in values["sources"].items()
+    }
     return {key: value for key, value in values.items() if key not in _COMPOSITION_ONLY}
 
 

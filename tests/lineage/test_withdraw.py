@@ -18,7 +18,8 @@ from glassbox import cli
 from glassbox.artifacts import catalog, document, split
 from glassbox.artifacts.split import FOLDS
 from glassbox.errors import GlassboxError
-from glassbox.lineage.withdrawal.withdraw import _with_section, withdraw
+from glassbox.lineage.withdrawal.edited import edited
+from glassbox.lineage.withdrawal.withdraw import withdraw
 from glassbox.params import withdrawn
 from glassbox.params.document import load
 from glassbox.params.read import ParamsError
@@ -182,7 +183,7 @@ def test_of_params_yaml_only_the_section_changes_whatever_a_hand_wrote_elsewhere
     before = before.replace("profile: test", "profile:   'test'  # by hand")
     kept = "\n# said here\n" if "said" in block else ""
     wanted = f"{before}withdrawn:\n  films:\n  - '12'\n  - '7'\n{kept}{after}"
-    assert _with_section(f"{before}{block}{after}", {"films": ["12", "7"]}) == wanted
+    assert edited(f"{before}{block}{after}", ["withdrawn"], {"films": ["12", "7"]}) == wanted
 
 
 def test_parameters_from_before_there_were_withdrawals_get_the_section(project):

@@ -13,7 +13,7 @@ import stat
 import struct
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import deflate
 from tqdm import tqdm
@@ -33,13 +33,13 @@ STORED, DEFLATED = 0, 8
 
 # The records of PKWARE's APPNOTE.TXT 6.3: 4.3.7, 4.3.12, 4.3.16, 4.3.15 and 4.3.14.
 _LOCAL = b"PK\x03\x04"
-_LOCAL_HEADER = struct.Struct("<4s5H3L2H")
-_ENTRY = struct.Struct("<4s6H3L5H2L")
-_END = struct.Struct("<4s4H2LH")
-_LOCATOR64 = struct.Struct("<4sLQL")
-_END64 = struct.Struct("<4sQ2H2L4Q")
+LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+ENTRY = struct.Struct("<4s6H3L5H2L")
+END = struct.Struct("<4s4H2LH")
+LOCATOR64 = struct.Struct("<4sLQL")
+END64 = struct.Struct("<4sQ2H2L4Q")
 #: A field of all ones says that its value lies in the zip64 extra field (4.5.3), whose tag this is.
-_IN_ZIP64, _ZIP64 = 0xFFFF_FFFF, 0x0001
+IN_ZIP64, ZIP64 = 0xFFFF_FFFF, 0x0001
 # General purpose flags (4.4.4): encrypted, strongly encrypted, or with a masked local header; a name in UTF-8.
 _ENCRYPTED, _UTF8 = 0x0001 | 0x0040 | 0x2000, 0x0800
 #: What `read` asks for beyond the shortest local header; Info-ZIP's extra field has 28 bytes.
@@ -48,39 +48,65 @@ _LEADS_OUT = re.compile(r"[/\\]|[A-Za-z]:|(.*[/\\])?\.\.([/\\]|$)", re.DOTALL)
 _NO_PATH = re.compile(r"[\0\\\ufffd]")
 
 
+class Place(NamedTuple):
+    """An entry of a directory: what it says, and its own bytes."""
+
+    member: Member
+    end: int  #: The offset before which the member cannot end.
+    entry: bytes  #: As it stands in the directory, with its extra field and comment.
+
+
+class Directory(NamedTuple):
+    """What stands at the end of a zip."""
+
+    places: list[Place]  #: By offset; folders too.
+    start: int  #: Its own offset, behind all members.
+    comment: bytes  #: Of the zip.
+
+
 def members(path: Path) -> list[Member]:
     """The files of an archive, in the order they lie in it.
 
     Raises:
-        ArchiveError: `path` is not there or is no whole zip, or a member is encrypted, too large, a bomb, a link,
-            compressed in a way that is not read in place, overlaps another, appears twice with different content,
-            or has a name that leads out of the archive.
+        ArchiveError: As `directory` does, or a member appears twice with different content.
     """
-    try:
-        with opened(path) as descriptor:
-            start, places = _directory(descriptor, path)
-            head = _pread(descriptor, len(_LOCAL), 0)
-    except FileNotFoundError:
-        raise ArchiveError(f"{path} is not there", "a zip", "check the path of the source") from None
-    except OSError as error:
-        raise _broken(path, error.strerror) from None
-    for (member, end), (following, _) in pairwise(places):
-        if end > following.offset:
-            raise _broken(path, f"member {member.name!r} overlaps {following.name!r}")
-    if places and places[-1][1] > start:
-        raise _broken(path, f"member {places[-1][0].name!r} reaches into the directory")
-    # Other bytes may come first, as in an archive that extracts itself; a member that is not listed may not.
-    first = places[0][0].offset if places else start
-    if first and (head == _LOCAL or not places):
-        raise _broken(path, "its directory lacks what lies at its start")
     files: dict[str, Member] = {}
-    for member, _ in places:
+    for member, *_ in directory(path).places:
         if member.name.endswith("/") and not member.size:
             continue  # a folder
         twin = files.setdefault(member.name, member)
         if (twin.size, twin.crc) != (member.size, member.crc):
             raise _refused(path, member.name, "appears twice with different content")
     return list(files.values())
+
+
+def directory(path: Path) -> Directory:
+    """The directory of an archive.
+
+    Raises:
+        ArchiveError: `path` is not there or is no whole zip, or a member is encrypted, too large, a bomb, a link,
+            compressed in a way that is not read in place, overlaps another, or has a name that leads out of the
+            archive.
+    """
+    try:
+        with opened(path) as descriptor:
+            found = _directory(descriptor, path)
+            head = _pread(descriptor, len(_LOCAL), 0)
+    except FileNotFoundError:
+        raise ArchiveError(f"{path} is not there", "a zip", "check the path of the source") from None
+    except OSError as error:
+        raise _broken(path, error.strerror) from None
+    places, start, _ = found
+    for place, following in pairwise(places):
+        if place.end > following.member.offset:
+            raise _broken(path, f"member {place.member.name!r} overlaps {following.member.name!r}")
+    if places and places[-1].end > start:
+        raise _broken(path, f"member {places[-1].member.name!r} reaches into the directory")
+    # Other bytes may come first, as in an archive that extracts itself; a member that is not listed may not.
+    first = places[0].member.offset if places else start
+    if first and (head == _LOCAL or not places):
+        raise _broken(path, "its directory lacks what lies at its start")
+    return found
 
 
 @contextmanager
@@ -104,32 +130,32 @@ def read(descriptor: int, member: Member) -> bytes:
         try:
             content = deflate.deflate_decompress(content, member.size)
         except deflate.DeflateError:
-            raise _damaged(member, f"cannot be inflated to {member.size:,} bytes") from None
+            raise damaged(member, f"cannot be inflated to {member.size:,} bytes") from None
     if len(content) != member.size:
-        raise _damaged(member, f"has {len(content):,} bytes, not {member.size:,}")
+        raise damaged(member, f"has {len(content):,} bytes, not {member.size:,}")
     if deflate.crc32(content) != member.crc:
-        raise _damaged(member, "has another CRC-32 than its entry")
+        raise damaged(member, "has another CRC-32 than its entry")
     if member.sha256 and hashlib.sha256(content).hexdigest() != member.sha256:
-        raise _damaged(member, "has another SHA-256 than when it was fetched")
+        raise damaged(member, "has another SHA-256 than when it was fetched")
     return bytes(content)
 
 
 def _packed(descriptor: int, member: Member) -> memoryview:
     """The bytes of a member as they lie in the archive: one system call in the usual case."""
     size = member.compressed
-    data = _pread(descriptor, _LOCAL_HEADER.size + len(member.name.encode()) + _SLACK + size, member.offset)
-    if len(data) < _LOCAL_HEADER.size or not data.startswith(_LOCAL):
-        raise _damaged(member, "has no local header at its offset")
-    _, _, flags, *_, name, extra = _LOCAL_HEADER.unpack_from(data)
-    start = _LOCAL_HEADER.size + name
-    if _text(data[_LOCAL_HEADER.size : start], flags) != member.name:
-        raise _damaged(member, "has another name at its offset")
+    data = _pread(descriptor, LOCAL_HEADER.size + len(member.name.encode()) + _SLACK + size, member.offset)
+    if len(data) < LOCAL_HEADER.size or not data.startswith(_LOCAL):
+        raise damaged(member, "has no local header at its offset")
+    _, _, flags, *_, name, extra = LOCAL_HEADER.unpack_from(data)
+    start = LOCAL_HEADER.size + name
+    if _text(data[LOCAL_HEADER.size : start], flags) != member.name:
+        raise damaged(member, "has another name at its offset")
     start += extra
     if (lacking := start + size - len(data)) > 0:
         data += _pread(descriptor, lacking, member.offset + len(data))
     packed = memoryview(data)[start : start + size]
     if len(packed) < size:
-        raise _damaged(member, f"breaks off after {len(packed):,} of {size:,} bytes")
+        raise damaged(member, f"breaks off after {len(packed):,} of {size:,} bytes")
     return packed
 
 
@@ -160,23 +186,24 @@ def _pread(descriptor: int, length: int, offset: int) -> bytes:
     return data
 
 
-def _directory(descriptor: int, path: Path) -> tuple[int, list[tuple[Member, int]]]:
-    """Where the central directory starts, and what it lists, by offset: see `_places`."""
+def _directory(descriptor: int, path: Path) -> Directory:
+    """The directory, of which each entry is checked by itself."""
     size = os.fstat(descriptor).st_size
-    most = _END64.size + _LOCATOR64.size + _END.size + 0xFFFF  # the longest comment
+    most = END64.size + LOCATOR64.size + END.size + 0xFFFF  # the longest comment
     tail = _pread(descriptor, most, max(0, size - most))
     # The end record is the last one whose comment reaches to the end of the file.
-    ends = [at.start() for at in re.finditer(b"PK\x05\x06", tail) if at.start() + _END.size <= len(tail)]
-    fitting = [at for at in ends if at + _END.size + _END.unpack_from(tail, at)[-1] == len(tail)]
+    ends = [at.start() for at in re.finditer(b"PK\x05\x06", tail) if at.start() + END.size <= len(tail)]
+    fitting = [at for at in ends if at + END.size + END.unpack_from(tail, at)[-1] == len(tail)]
     if not fitting:
         raise _broken(path, "it does not end in an end record")
     at = fitting[-1]
-    _, *disks, here, entries, length, offset, _ = _END.unpack_from(tail, at)
-    if tail[max(0, at - _LOCATOR64.size) : at].startswith(b"PK\x06\x07"):
-        at -= _LOCATOR64.size + _END64.size
+    _, *disks, here, entries, length, offset, _ = END.unpack_from(tail, at)
+    comment = tail[at + END.size :]
+    if tail[max(0, at - LOCATOR64.size) : at].startswith(b"PK\x06\x07"):
+        at -= LOCATOR64.size + END64.size
         if at < 0 or not tail.startswith(b"PK\x06\x06", at):
             raise _broken(path, "it has no zip64 end record before its locator")
-        *_, disk, first, here, entries, length, offset = _END64.unpack_from(tail, at)
+        *_, disk, first, here, entries, length, offset = END64.unpack_from(tail, at)
         disks = [disk, first]
     if any(disks) or here != entries:
         raise _broken(path, "it is one part of a split archive")
@@ -186,23 +213,23 @@ def _directory(descriptor: int, path: Path) -> tuple[int, list[tuple[Member, int
     if length > LARGEST_MEMBER:
         raise _broken(path, f"its directory claims {length:,} bytes, more than {LARGEST_MEMBER:,}")
     places = _places(_pread(descriptor, length, start), entries, start - offset, path)
-    return start, sorted(places, key=lambda place: place[0].offset)
+    return Directory(sorted(places, key=lambda place: place.member.offset), start, comment)
 
 
-def _places(content: bytes, entries: int, prefix: int, path: Path) -> Iterator[tuple[Member, int]]:
-    """Each entry of a directory, folders too, checked by itself, and the offset before which it cannot end.
+def _places(content: bytes, entries: int, prefix: int, path: Path) -> Iterator[Place]:
+    """Each entry of a directory, folders too, checked by itself.
 
     The directory promises so many entries, with offsets that count from the end of a prefix of so many bytes.
     """
     at, after = 0, "at its start"
     for number in range(entries):
-        if len(content) - at < _ENTRY.size or not content.startswith(b"PK\x01\x02", at):
+        if len(content) - at < ENTRY.size or not content.startswith(b"PK\x01\x02", at):
             raise _broken(path, f"its directory breaks off {after} ({number:,} of {entries:,} entries)")
-        entry = _ENTRY.unpack_from(content, at)
+        entry = ENTRY.unpack_from(content, at)
         flags, method, crc, compressed, size = entry[3], entry[4], *entry[7:10]
-        end_of_name = at + _ENTRY.size + entry[10]
+        start, end_of_name = at, at + ENTRY.size + entry[10]
         end_of_extra = end_of_name + entry[11]
-        name = _text(content[at + _ENTRY.size : end_of_name], flags)
+        name = _text(content[at + ENTRY.size : end_of_name], flags)
         at, after = end_of_extra + entry[12], f"after member {name!r}"
         if at > len(content):
             raise _broken(path, f"its directory breaks off in member {name!r}")
@@ -210,19 +237,20 @@ def _places(content: bytes, entries: int, prefix: int, path: Path) -> Iterator[t
         member = Member(name, offset + prefix, compressed, size, crc, method)
         if reason := next(_refusals(member, flags, entry[15] >> 16), None):
             raise _refused(path, name, reason)
-        yield member, member.offset + _LOCAL_HEADER.size + entry[10] + compressed
+        end = member.offset + LOCAL_HEADER.size + entry[10] + compressed
+        yield Place(member, end, content[start:at])
     if at < len(content):
         raise _broken(path, f"its directory goes on {after}, the last of {entries:,}")
 
 
 def _wide(extra: bytes, *narrow: int) -> Iterable[int]:
     """Size, compressed size and offset; what is all ones of these lies in the zip64 extra field, in this order."""
-    while _IN_ZIP64 in narrow and len(extra) >= 4:
+    while IN_ZIP64 in narrow and len(extra) >= 4:
         tag, length = struct.unpack_from("<2H", extra)
         field, extra = extra[4 : 4 + length], extra[4 + length :]
-        if tag == _ZIP64:
+        if tag == ZIP64:
             wide = iter(struct.unpack_from(f"<{len(field) // 8}Q", field))
-            return [next(wide, value) if value == _IN_ZIP64 else value for value in narrow]
+            return [next(wide, value) if value == IN_ZIP64 else value for value in narrow]
     return narrow
 
 
@@ -268,5 +296,6 @@ def _refused(path: Path, name: str, why: str) -> ArchiveError:
     )
 
 
-def _damaged(member: Member, how: str) -> ArchiveError:
+def damaged(member: Member, how: str) -> ArchiveError:
+    """The refusal of a member whose bytes are not its own."""
     return ArchiveError(f"member {member.name!r} {how}", "an intact archive", "fetch the archive again")

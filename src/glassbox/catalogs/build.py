@@ -11,6 +11,7 @@ import pyarrow as pa
 from glassbox.archives import zip as zips
 from glassbox.archives.tables import CatalogError, checked
 from glassbox.artifacts import archive, catalog, members
+from glassbox.params import cut_archive
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,20 +31,22 @@ def build(settings: AnySource, source: str, withdrawn: Collection[str] = ()) -> 
     Args:
         settings: The source's parameters.
         source: Its key.
-        withdrawn: Ids of the patients to leave out; the archive need not have them.
+        withdrawn: Ids of the patients to leave out, and digests of those who were erased; the archive need not
+            have them.
 
     Raises:
         CatalogError: The layout's module is no cohort, the tables are not those of the layout, or too many images
             are missing or unlisted.
         ArtifactError: The index of the archive's members is missing or damaged.
+        ParamsError: Somebody was erased, and nobody can tell here whether the archive holds them.
     """
     place = f"sources.{source}"
-    cohort = _cohort(settings.layout, place)
+    cohort = cohort_of(settings.layout, place)
     listed_members, _ = members.read(source)
     with zips.opened(archive.path(source)) as descriptor:
         listed, images = cohort.tables(listed_members, lambda member: zips.read(descriptor, member))
     listed = checked(listed, cohort.VOCABULARY, place)
-    theirs = listed["patient_id"].isin(withdrawn)
+    theirs = listed["patient_id"].isin(cut_archive.left_out(source, settings, withdrawn, listed["patient_id"]))
     left_out, kept = listed[theirs & listed["image_id"].isin(images)], listed[~theirs]
     missing = sorted(set(kept["image_id"]) - images.keys())
     unlisted = sorted(images.keys() - set(listed["image_id"]))
@@ -74,8 +77,12 @@ def build(settings: AnySource, source: str, withdrawn: Collection[str] = ()) -> 
     catalog.write_counts(source, _counts(rows) | differences)
 
 
-def _cohort(layout: str, place: str) -> ModuleType:
-    """A cohort is one module: its words are `VOCABULARY`, its reader is `tables`."""
+def cohort_of(layout: str, place: str) -> ModuleType:
+    """A cohort is one module: its words are `VOCABULARY`, its reader is `tables`; messages begin with `place`.
+
+    Raises:
+        CatalogError: The module has not got them.
+    """
     cohort = importlib.import_module(f"glassbox.cohorts.{layout}")
     if lacking := [name for name in ("VOCABULARY", "tables") if not hasattr(cohort, name)]:
         raise CatalogError(

@@ -51,6 +51,8 @@ _COLUMNS = {
     "Patient Gender": "sex",
     "View Position": "view",
 }
+#: Columns of any of its tables that have patients: whoever is erased leaves by them too.
+PATIENT_COLUMNS = ("Patient ID",)
 _AGE_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 1 / 52, "D": 1 / 365}
 
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from glassbox.params import cut_archive
 from glassbox.params.base import Frozen, Key
 from glassbox.params.datasets import Dataset
 from glassbox.params.experiments import NO_CHOICE, PHASES, Experiment
@@ -123,9 +124,11 @@ def _one_source(place: str, dataset: str, found: str, wanted: str) -> None:
 
 
 def load() -> Params:
-    """All of params.yaml, refused as `values`, `checked` and `withdrawn.refuse_other` do."""
+    """All of params.yaml, refused as `values`, `checked`, `withdrawn.refuse_other` and `cut_archive.refuse` do."""
     params = checked(values(), str(PARAMS))
     refuse_other(params.withdrawn, params.sources)
+    for source, settings in params.sources.items():
+        cut_archive.refuse(source, settings, params.withdrawn[source])
     return params
 
 

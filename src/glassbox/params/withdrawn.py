@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator
 
 from glassbox.files import write_text
+from glassbox.params import erased
 from glassbox.params.read import ParamsError, parse
 from glassbox.paths import PARAMS
 
@@ -21,6 +22,8 @@ LISTS = Path("conf/withdrawn")
 def _is_a_line(patient: str) -> str:
     if not patient or not patient.isprintable() or patient != patient.strip():
         raise ValueError("no patient's id: it is empty, or has control characters, or spaces around it")
+    if patient.startswith(erased.PREFIX) and not erased.is_digest(patient):
+        raise ValueError(f"no patient's id, nor {erased.PREFIX!r} and 64 hexadecimal digits")
     return patient
 
 
@@ -35,12 +38,15 @@ Withdrawn = Annotated[tuple[Annotated[str, AfterValidator(_is_a_line)], ...], Af
 
 
 def path(source: str) -> Path:
-    """Where the list of a source lies: one id a line, sorted, UTF-8; no file where nobody was ever withdrawn."""
+    """Where the list of a source lies; no file where nobody was ever withdrawn.
+
+    One id a line, or in its place the digest of who was erased (`erased.digest`); sorted, UTF-8.
+    """
     return LISTS / f"{source}.txt"
 
 
 def read(source: str) -> list[str]:
-    """The patients on the list of a source, sorted.
+    """The lines of the list of a source, sorted: ids, and digests of who was erased.
 
     Raises:
         ParamsError: A line is no id, or one that stands there already; its number is named.

@@ -6,8 +6,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from glassbox.artifacts import archive, catalog, code
 from glassbox.artifacts.damage import ArtifactError
 from glassbox.files import locked, write_text
@@ -16,9 +14,10 @@ from glassbox.lineage.trace import answer
 from glassbox.lineage.trace.trace import trace
 from glassbox.lineage.withdrawal import consequences
 from glassbox.lineage.withdrawal.consequences import WithdrawalError
+from glassbox.lineage.withdrawal.edited import edited
 from glassbox.params import withdrawn
 from glassbox.params.document import checked
-from glassbox.params.read import ParamsError, values
+from glassbox.params.read import values
 from glassbox.paths import PARAMS, WORK
 
 if TYPE_CHECKING:
@@ -26,7 +25,8 @@ if TYPE_CHECKING:
 
     from glassbox.lineage.withdrawal.consequences import Change
 
-_SECTION = "withdrawn"
+#: Of params.yaml.
+SECTION = "withdrawn"
 #: Ids that a line names, of however many there are.
 _NAMED = 10
 
@@ -64,7 +64,7 @@ def withdraw(source: str, patients: Sequence[str]) -> list[str]:
         seen = [line for patient in named for line in _seen(source, patient)]
         # The stage `code` checks params.yaml; what it writes is of no parameter.
         stages = consequences.rebuilt([code.STAGE, f"catalog@{source}"], [*kept, code.path("catalog").parent])
-        text = _with_section(PARAMS.read_text(encoding="utf-8"), lists)
+        text = edited(PARAMS.read_text(encoding="utf-8"), [SECTION], lists)
         withdrawn.write(source, lists[source])
         write_text(PARAMS, text)
     new = [patient for patient in named if patient not in before]
@@ -98,39 +98,6 @@ def _refuse_unknown(source: str, patients: Sequence[str], withdrawn_before: Sequ
             f"patients of its catalog, {'the nearest are' if near else 'such as'} {_some(near or known)}",
             "correct the id",
         )
-
-
-def _with_section(text: str, lists: dict[str, list[str]]) -> str:
-    """The text of params.yaml with the lists in their section, every other character as it was.
-
-    Raises:
-        ParamsError: It is written in a way that this cannot edit.
-    """
-    section = yaml.safe_dump({_SECTION: lists}, sort_keys=False, width=100)
-    document = yaml.compose(text)
-    assert document is not None  # its values were checked
-    for key, value in document.value:
-        if key.value == _SECTION:
-            start, end = key.start_mark.index, value.end_mark.index
-            # A block ends for YAML where the next begins: what is said between them stays.
-            old = text[start:end].splitlines(keepends=True)
-            while old and not old[-1].partition("#")[0].strip():
-                end -= len(old.pop())
-            edited = text[:start] + section + text[end:].removeprefix("\n" if text[end - 1] != "\n" else "")
-            break
-    else:
-        edited = text + ("" if text.endswith("\n") else "\n") + section
-    try:
-        fits = yaml.safe_load(edited) == {**yaml.safe_load(text), _SECTION: lists}
-    except yaml.YAMLError:
-        fits = False
-    if not fits:
-        raise ParamsError(
-            f"{PARAMS} is written in a way in which its section {_SECTION!r} cannot be replaced",
-            "a mapping in block style, as `glassbox use` writes it",
-            "compose it anew with `glassbox use PROFILE`",
-        )
-    return edited
 
 
 def _seen(source: str, patient: str) -> list[str]:
