@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from glassbox.files import locked
-from glassbox.lineage.erasure import following, gathering, journal, ledger, recorded, removal, remotes, scan
+from glassbox.lineage.erasure import following, gathering, journal, ledger, recorded, remotes, removal, scan
 from glassbox.lineage.erasure.journal import Journal
 from glassbox.lineage.erasure.ledger import ErasureError
 from glassbox.lineage.erasure.recorded import Store

@@ -1,4 +1,4 @@
-"""An erasure of another clone, made here by its ledger: whoever has the ledger needs neither the ids nor the key."""
+"""An erasure of another clone, made here by its ledger: that takes neither the ids nor the key."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def follow(source: str, root: Path, names: Sequence[str]) -> tuple[list[str], li
     gone = remotes.remove(wanted.md5s, store)
     again = removal.find(Store(root), wanted, "looking again")
     lines = [
-        f"{ledger.path(source)} names {len(named):,} objects; {len(hits):,} files of them were here and are removed",
+        f"{ledger.path(source)} names {len(named):,} objects; {len(hits):,} copies of them were here and are gone",
         *(f"remote {name}: {count:,} objects removed" for name, count in gone.items()),
         "by the ledger alone nobody knows whom to look for: names and pixels were not searched for here",
     ]

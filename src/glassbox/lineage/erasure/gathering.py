@@ -78,7 +78,7 @@ def gather(
         store: Where objects lie.
     """
     known = _Images(image for images in said.images.values() for image in images)
-    for zipped, listed in _archives(source, every, store):
+    for zipped, listed in _archives(source, every, store).items():
         _of_archive(zipped, listed, known)
     for md5, (path, sources) in on_record.items():
         if source in sources and md5.endswith(FOLDER) and pixels.dataset(path):
@@ -109,7 +109,7 @@ def _archives(source: str, every: Iterable[Lock], store: Store) -> dict[Path, di
         if entry is None:
             continue
         at = {file.path: store.at(file.md5, file.path) for file in (*entry.deps, *entry.outs)}
-        zipped, listed = (at.get(path.as_posix()) for path in (archive.path(source), catalog.path(source)))
+        zipped, listed = at.get(archive.path(source).as_posix()), at.get(catalog.path(source).as_posix())
         if zipped and listed:
             rows = pq.read_table(listed, columns=["member", "image_id"])
             found[zipped] |= dict(zip(rows["member"].to_pylist(), rows["image_id"].to_pylist(), strict=True))

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pydantic
+from pydantic import Field
 
 from glassbox.files import write_json
 from glassbox.lineage.erasure.ledger import ErasureError
@@ -26,7 +27,7 @@ class Journal(Frozen):
     #: What gives them away; None before that was gathered.
     marks: Marks | None = None
     #: MD5 of each model that saw them -> the stage that made it.
-    models: dict[str, str] = {}
+    models: dict[str, str] = Field(default={})
     #: Images of others that have the same files.
     same_of_others: tuple[str, ...] = ()
     #: Why more may have seen them than is known.

@@ -12,8 +12,8 @@ from glassbox.params.base import Frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: What a column, a key or a tag about patients is called: `patient_id`, `Patient ID`, `patient`.
-_PATIENT = re.compile(r"patients?([ _-]?ids?)?", re.IGNORECASE)
+#: What a column, a key or a tag with ids of patients is called: `patient_id`, `Patient ID`. `patients` counts them.
+_PATIENT = re.compile(r"patient([ _-]?ids?)?", re.IGNORECASE)
 #: Where params.yaml, and dvc.lock after it, has who is withdrawn from a source.
 _WITHDRAWN = "withdrawn"
 #: Ids of images stand alone: not inside of longer names, but for what a desktop puts before one (`._x.png`).

@@ -33,8 +33,9 @@ def database() -> Path | None:
 
 
 def note(hits: Iterable[Hit], ledger: str) -> None:
-    """Tags the runs whose files are about to go, and deletes the versions of models that go, with their aliases."""
-    store, of_run = existing(), {}
+    """Tags the runs whose files are about to go, and deletes the versions of models that go, and their aliases."""
+    store = existing()
+    of_run: dict[str, set[str]] = {}
     if store is None:
         return
     with refusing():

@@ -1,4 +1,4 @@
-"""Every file at hand that may hold patients: DVC's cache, what its stages wrote, MLflow's files, and the secrets."""
+"""Every file at hand that may hold patients: DVC's cache, what stages wrote, MLflow's files, the secrets."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
     from glassbox.lineage.erasure.recorded import Store
 
-#: What stages write.
-_OUTPUTS = (DATA, MODELS, PREDICTIONS, METRICS, REPORTS)
 #: In work/: what an erasure itself keeps until it is done, and locks, which have no content.
 JOURNALS = WORK / "erasure"
 _SPARED = (JOURNALS, WORK / "locks")
-#: DVC's own folder for what it has begun: workspaces of queued and temporary experiments lie there.
-_TEMPORARY = Path(".dvc/tmp")
+#: In .dvc/tmp are the workspaces of queued and temporary experiments.
+_FOLDERS = {
+    "workspace": (DATA, MODELS, PREDICTIONS, METRICS, REPORTS),
+    "work": (WORK,),
+    "experiments": (Path(".dvc/tmp"),),
+    "secrets": (vault.SECRETS,),
+}
 
 
 class File(NamedTuple):
@@ -37,27 +40,26 @@ class File(NamedTuple):
 def files(store: Store) -> Iterator[File]:
     """Every file, place by place."""
     root = store.root
-    cache = Path(store.repo.cache.local_cache_dir)
-    for path in _walk(cache):
-        parts = path.relative_to(cache).parts
-        if path.suffix in (".tmp", ".unpacked"):
-            continue
-        is_object = len(parts) >= 2 and len(parts[-2]) == 2 and "runs" not in parts
-        md5 = parts[-2] + parts[-1] if is_object else ""
-        yield File("cache", path, md5 or "/".join(parts), md5)
-    for place, folders in (("workspace", _OUTPUTS), ("experiments", (_TEMPORARY,)), ("secrets", (vault.SECRETS,))):
-        for folder in folders:
-            for path in _walk(root / folder):
-                yield File(place, path, path.relative_to(root).as_posix())
-    for path in _walk(root / WORK):
-        name = path.relative_to(root)
-        if not any(name.is_relative_to(spared) for spared in _SPARED):
-            yield File("work", path, name.as_posix())
+    yield from _cached(Path(store.repo.cache.local_cache_dir))
+    for place, folders in _FOLDERS.items():
+        for path in (path for folder in folders for path in _walk(root / folder)):
+            name = path.relative_to(root)
+            if not any(name.is_relative_to(spared) for spared in _SPARED):
+                yield File(place, path, name.as_posix())
     for folder in artifacts(root):
         for path in _walk(folder):
             yield File("mlflow", path, path.relative_to(folder).as_posix())
     if (database := database_path()) is not None:
         yield File("mlflow", database, database.name)
+
+
+def _cached(cache: Path) -> Iterator[File]:
+    """Objects, by whatever version of DVC, and what it notes of the runs of stages."""
+    for path in _walk(cache):
+        *folders, name = path.relative_to(cache).parts
+        is_object = bool(folders) and len(folders[-1]) == 2 and folders[0] != "runs"
+        md5 = folders[-1] + name if is_object else ""
+        yield File("cache", path, md5 or "/".join([*folders, name]), md5)
 
 
 def artifacts(root: Path) -> list[Path]:

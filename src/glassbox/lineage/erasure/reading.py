@@ -8,7 +8,7 @@ import json
 import mmap
 import sqlite3
 import zipfile
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from glassbox.lineage.erasure.marks import Marks
 
-#: The first bytes of what is read by its structure.
-_PARQUET, _HDF5, _ZIP, _SQLITE = b"PAR1", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"SQLite format 3\0"
+_SQLITE = b"SQLite format 3\0"
+_ERRORS = (sqlite3.Error, zipfile.BadZipFile)
 #: A text above this many bytes is searched, not parsed: no stage writes one.
 _LARGEST_TEXT = 64 * 1024 * 1024
 _TEXTS = (".csv", ".txt", ".json")
@@ -51,26 +51,20 @@ def holds(path: Path, name: str, marks: Marks, *, ids: bool = True) -> str:
 def _typed(path: Path, marks: Marks, *, ids: bool) -> str:
     with path.open("rb") as file:
         head = file.read(len(_SQLITE))
-    try:
-        if head.startswith(_ZIP):
-            return _zip(path, marks, ids=ids)
-        if not ids:
-            return ""
-        if head.startswith(_PARQUET):
-            return _parquet(path, marks)
-        if head.startswith(_HDF5):
-            return _hdf5(path, marks)
-        if head.startswith(_SQLITE):
-            return "; ".join(f"table {table} names them" for table, _ in rows_in(path, marks))
-    except (OSError, ValueError, KeyError, RuntimeError, pa.ArrowException, sqlite3.Error, zipfile.BadZipFile):
-        pass  # it is damaged: its bytes are searched as they are
+    read = next((read for first, read in _READERS.items() if head.startswith(first)), None)
+    if not ids:
+        return _zip(path, marks, ids=False) if read is _zip else ""
+    # What is damaged is searched as the bytes that it is.
+    with suppress(OSError, ValueError, LookupError, RuntimeError, pa.ArrowException, *_ERRORS):
+        if read is not None:
+            return read(path, marks)
     if path.stat().st_size > _LARGEST_TEXT:
         with path.open("rb") as file, closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as content:
             return "names an image of theirs" if marks.in_bytes.search(content) else ""
-    return text(path.read_bytes(), marks) if ids else ""
+    return text(path.read_bytes(), marks)
 
 
-def _zip(path: Path, marks: Marks, *, ids: bool) -> str:
+def _zip(path: Path, marks: Marks, *, ids: bool = True) -> str:
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if ids and marks.name(member.filename):
@@ -159,6 +153,11 @@ def _row(cells: dict[str, Any], marks: Marks) -> bool:
     return False
 
 
+def _sqlite(path: Path, marks: Marks) -> str:
+    tables = sorted({table for table, _ in rows_in(path, marks)})
+    return f"names them in {', '.join(tables)}" if tables else ""
+
+
 def text(content: bytes, marks: Marks) -> str:
     """What a text has of them: JSON, one a file or one a line, YAML and CSV are read as such."""
     if marks.in_bytes.search(content) or any(one.encode() in content for one in marks.hashes):
@@ -172,6 +171,10 @@ def text(content: bytes, marks: Marks) -> str:
     if any(_value(document, "", marks) for document in _documents(said)) or _csv(said, marks):
         return "names a patient"
     return ""
+
+
+#: The first bytes of what is read by its structure.
+_READERS = {b"PAR1": _parquet, b"\x89HDF\r\n\x1a\n": _hdf5, b"PK\x03\x04": _zip, _SQLITE: _sqlite}
 
 
 def _documents(said: str) -> Iterator[Any]:
@@ -202,8 +205,9 @@ def _value(value: Any, key: str, marks: Marks) -> bool:
         return any(_value(inner, str(name), marks) for name, inner in value.items())
     if isinstance(value, list):
         return any(_value(inner, key, marks) for inner in value)
-    counts = key.lower() in ("patients", "withdrawn") and not isinstance(value, str)
-    return not counts and value is not None and marks.about(key) and marks.is_patient(value)
+    if key.lower() in ("patients", "withdrawn") and not isinstance(value, str):
+        return False  # it counts them
+    return (marks.about(key) or key.lower() == "patients") and marks.is_patient(value)
 
 
 def _csv(said: str, marks: Marks) -> bool:

@@ -1,4 +1,4 @@
-"""What every revision on record made of a source: its objects by their MD5, and the models that saw some patients."""
+"""What every revision on record made of a source: its objects by their MD5, and who saw some patients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from glassbox.lineage.lock import Lock
     from glassbox.lineage.trace.index import Index
-    from glassbox.lineage.trace.records import Fold, Images, Model, Recorded
+    from glassbox.lineage.trace.records import Images
 
 #: Where data come from: what a stage rests on that has none of these is of no source.
 _ORIGINS = ("download", "catalog")
@@ -140,8 +140,6 @@ class Saw(NamedTuple):
     images: dict[str, set[str]]
     #: MD5 of each model that was trained on them or selected by them -> the stage that made it.
     models: dict[str, str]
-    #: Of these the SHA-256, as far as their records can be read.
-    sha256: set[str]
     #: What cannot be read, and so may name more images and models.
     unread: list[str]
 
@@ -155,7 +153,7 @@ def saw(root: Path, source: str, patients: Iterable[str], gone: Mapping[str, obj
         patients: Their ids.
         gone: MD5 of tables that an erasure removed: that they cannot be read is as it should be.
     """
-    wanted, found = set(patients), Saw({}, {}, set(), [])
+    wanted, found = set(patients), Saw({}, {}, [])
     with opened(root) as index:
         held = locks.every(root)
         recorded = index.recorded(held)
@@ -177,9 +175,8 @@ def saw(root: Path, source: str, patients: Iterable[str], gone: Mapping[str, obj
                 grid = grids.get(choices.get(model.choice, model.choice))
                 folds = [model.train, model.validation, *([grid.train, grid.validation] if grid else [])]
                 # Each is looked at: the images of all of them count.
-                if any([tables.names(fold) for fold in folds]):
+                if sum(map(tables.names, folds)):
                     found.models[model.file.md5] = model.stage
-                    tables.note_sha256(model)
     return found
 
 
@@ -208,9 +205,3 @@ class _Tables:
         for image, patient in theirs:
             self._found.images.setdefault(patient, set()).add(image)
         return bool(theirs)
-
-    def note_sha256(self, model: Model) -> None:
-        try:
-            self._found.sha256.add(self._index.trained(model, "look at its revision").model_sha256)
-        except LineageError:  # MLflow's copies are found by their MD5, too
-            return

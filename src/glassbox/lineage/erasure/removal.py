@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
 from glassbox.artifacts import shards
+from glassbox.artifacts.damage import ArtifactError
 from glassbox.lineage import pixels
+from glassbox.lineage.digests import sums
 from glassbox.lineage.erasure import ledger, mlflow_runs, reading
 from glassbox.lineage.erasure.places import files
 from glassbox.lineage.lock import FOLDER
 from glassbox.lineage.parcel import vault
 from glassbox.params.experiments import PHASES
+from glassbox.shards.strip import strip
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -132,17 +136,25 @@ def remove(hits: Iterable[Hit], removed: Mapping[str, str], store: Store, marks:
     every = list(hits)
     tracked = [hit for hit in every if hit.file.place == "mlflow"]
     mlflow_runs.note(tracked, note)  # before the files: whoever is killed finds them, and comes by here again
+    for dataset in datasets(every) if marks.images else ():
+        with suppress(ArtifactError):  # of damaged shards all that was found goes
+            strip(dataset, marks.images)
     for hit in every:
-        if hit.file.place == "secrets":
-            continue
         if hit.file.place == "mlflow" and hit.file.path == mlflow_runs.database():
             mlflow_runs.remove_rows(hit.file.path, marks)
-        else:
-            hit.file.path.unlink(missing_ok=True)
+        elif hit.file.place != "secrets" and _is_there(hit):
+            hit.file.path.unlink()
     vault.forget(store.root / vault.SECRETS, marks.patients, [*marks.hashes, *marks.shared])
     for md5 in removed:
         if md5.endswith(FOLDER):
             store.cached(md5).unlink(missing_ok=True)
+
+
+def _is_there(hit: Hit) -> bool:
+    """Whether a file is the one that was found: a table of a dataset is rewritten without them."""
+    path = hit.file.path
+    is_table = hit.file.place == "workspace" and bool(pixels.dataset(hit.file.name.rpartition("/")[0]))
+    return path.is_file() and (not is_table or sums(path).md5 == hit.md5)
 
 
 def datasets(hits: Iterable[Hit]) -> set[str]:

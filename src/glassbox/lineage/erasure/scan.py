@@ -9,7 +9,7 @@ import yaml
 from dvc.utils.serialize import dump_yaml
 
 from glassbox.files import atomic
-from glassbox.lineage.erasure import ledger, reading, removal, remotes
+from glassbox.lineage.erasure import ledger, reading, remotes, removal
 from glassbox.lineage.erasure.places import is_elsewhere
 from glassbox.lineage.erasure.recorded import Store
 from glassbox.lineage.lock import NAME
@@ -48,13 +48,12 @@ def scan(root: Path, wanted: Wanted, names: Sequence[str]) -> Left:
     """
     store = Store(root, names)
     hits = removal.find(store, wanted, "searching what is left")
-    found = [
-        f"{hit.file.path.relative_to(root) if hit.file.path.is_relative_to(root) else hit.file.path} {hit.why}"
-        for hit in hits
+    found = [f"{hit.file.path} {hit.why}" for hit in hits]
+    found += [
+        f"{path} {why}"
+        for path in (PARAMS, Path(NAME), *sorted(withdrawn.LISTS.glob("*")))
+        if path.is_file() and (why := _text(path, wanted.marks))
     ]
-    for path in (PARAMS, Path(NAME), *sorted(withdrawn.LISTS.glob("*"))):
-        if path.is_file() and (why := _text(path, wanted.marks)):
-            found.append(f"{path} {why}")
     found += [f"a remote has {wanted.on_record[md5].path} (md5 {md5})" for md5 in remotes.find(store, wanted)]
     yours = [
         f"{path} {why}: it is yours, and no copy of this project's: delete it"
@@ -104,10 +103,12 @@ def told(begun: Journal, hits: Sequence[Hit], gone: Mapping[str, int], replaced:
     source, marks = begun.source, begun.marks
     images = len(marks.images) if marks else 0
     models = sorted(set(begun.models.values()))
+    removed = ", ".join(f"{count:,} files of {_PLACES[place]}" for place, count in sorted(places.items()))
+    less = f"{len(replaced.dropped):,} members less"
     lines = [
         f"erased from {source}: {', '.join(begun.patients)} ({images:,} images)",
-        f"{replaced.path} is the archive without them, sha256 {replaced.sha256}: {len(replaced.dropped):,} members less",
-        f"removed: {', '.join(f'{count:,} files of {_PLACES[place]}' for place, count in sorted(places.items())) or 'nothing'}",
+        f"{replaced.path} is the archive without them, {less}, sha256 {replaced.sha256}",
+        f"removed: {removed or 'nothing'}",
         *(f"removed: {count:,} objects of remote {name}" for name, count in gone.items()),
     ]
     if models and begun.keep_models:
@@ -144,13 +145,13 @@ def out_of_reach(source: str, root: Path, names: Sequence[str]) -> list[str]:
     others = [name for name in Store(root).repo.config["remote"] if name not in names]
     far = f"remotes that were not named ({', '.join(others)}): run this again with --remote NAME" if others else ""
     mlflow = "MLflow's server: delete there what its runs keep of models and predictions" if is_elsewhere() else ""
+    history = "`git filter-repo --replace-text` rewrites it, and then every clone has to be made anew"
     lines = [
         far,
         mlflow,
         f"other clones: pull this commit there and run `glassbox withdraw --source {source} --erase`",
-        "git's history: earlier versions of conf/withdrawn, params.yaml, dvc.lock and metrics/ name whom they name; "
-        "`git filter-repo --replace-text` rewrites it, and every clone has to be made anew",
-        "backups, snapshots and free blocks of disks; parcels, proofs, models and predictions that were handed out",
-        "a source of Kaggle's or of generated films: an earlier revision that is checked out fetches or draws them again",
+        f"git's history: earlier conf/withdrawn, {PARAMS}, {NAME} and metrics/ may name them; {history}",
+        "what was handed out: backups, parcels, proofs, models, predictions; and free blocks of disks",
+        "Kaggle, and the seed of generated films: an earlier revision checked out gets films from there",
     ]
     return [f"out of reach: {line}" for line in lines if line]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LENGTH = 64
 #: Different bytes that a piece has at least: with fewer it may stand in anybody's image.
 _LEAST = 12
-#: A piece is found by any eight bytes of it that lie at a multiple of 56: wherever it lies, one such place is in it.
+#: A piece is found by eight bytes of it that lie at a multiple of 56: wherever it lies, it has such a place.
 _GRAM, _STEP = 8, 56
 #: Pieces of an image that are compared, spread evenly over it.
 _COMPARED = 2048
@@ -83,7 +83,7 @@ class Windows:
         low, high = np.searchsorted(self._words, word, "left"), np.searchsorted(self._words, word, "right")
         for number in self._order[low:high].tolist():
             piece, offset = divmod(number, _STEP + 1)
-            start = place - offset
-            if start >= 0 and data[start : start + LENGTH].tobytes() == self._pieces[piece]:
-                return self._pieces[piece]
+            found, start = self._pieces[piece], place - offset
+            if start >= 0 and data[start : start + LENGTH].tobytes() == found:
+                return bytes(found)
         return b""
