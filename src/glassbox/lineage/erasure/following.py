@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from glassbox.lineage.erasure import ledger, recorded, remotes, removal
 from glassbox.lineage.erasure.marks import Marks
 from glassbox.lineage.erasure.recorded import Store
-from glassbox.lineage.erasure.removal import MODEL, Wanted
+from glassbox.lineage.erasure.removal import Wanted
+from glassbox.lineage.erasure.verdict import made_without
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
-
-    from glassbox.lineage.lock import Lock
 
 
 def follow(source: str, root: Path, names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -42,21 +41,3 @@ def follow(source: str, root: Path, names: Sequence[str]) -> tuple[list[str], li
         "by the ledger alone nobody knows whom to look for: names and pixels were not searched for here",
     ]
     return lines, [f"{hit.file.path} {hit.why}" for hit in again]
-
-
-def made_without(every: Iterable[Lock], erased: Collection[str]) -> set[str]:
-    """The MD5 of models that were made again, to the byte, from data of which nothing was erased."""
-    found = set()
-    for lock in every:
-        for stage, entry in lock.stages.items():
-            if any(out.md5 in erased and out.path.endswith(MODEL) for out in entry.outs) and not from_erased(
-                lock, lock.chain(stage), erased
-            ):
-                found |= {out.md5 for out in entry.outs if out.path.endswith(MODEL)}
-    return found
-
-
-def from_erased(lock: Lock, chain: Iterable[str], erased: Collection[str]) -> bool:
-    """Whether stages wrote data that were erased: that a model was, does not say so."""
-    outs = (out for stage in chain for out in lock.stages[stage].outs)
-    return any(out.md5 in erased and not out.path.endswith(MODEL) for out in outs)

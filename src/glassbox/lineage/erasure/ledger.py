@@ -13,7 +13,8 @@ from glassbox.params.withdrawn import LISTS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SUFFIX = ".erased.txt"
+#: What its name ends with, after the source.
+SUFFIX = ".erased.txt"
 _LINE = re.compile(r"(?P<md5>[0-9a-f]{32}(\.dir)?) (?P<path>\S.*)")
 
 
@@ -23,7 +24,7 @@ class ErasureError(GlassboxError):
 
 def path(source: str) -> Path:
     """Where the ledger of a source lies: `MD5 path` a line, as dvc.lock names both; of a folder also its files."""
-    return LISTS / f"{source}{_SUFFIX}"
+    return LISTS / f"{source}{SUFFIX}"
 
 
 def read(source: str, root: Path | None = None) -> dict[str, str]:
@@ -62,6 +63,6 @@ def write(source: str, removed: Mapping[str, str]) -> None:
 
 def erased(root: Path) -> dict[str, Path]:
     """MD5 -> the ledger that has it, of all ledgers of a project."""
-    places = sorted((root / LISTS).glob(f"*{_SUFFIX}"))
-    sources = [place.name.removesuffix(_SUFFIX) for place in places]
+    places = sorted((root / LISTS).glob(f"*{SUFFIX}"))
+    sources = [place.name.removesuffix(SUFFIX) for place in places]
     return {md5: path(source) for source in sources for md5 in read(source, root)}

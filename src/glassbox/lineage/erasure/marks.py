@@ -12,7 +12,7 @@ from glassbox.params.base import Frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: What a column, a key or a tag with ids of patients is called: `patient_id`, `Patient ID`. `patients` counts them.
+#: What a column, a key or a tag with patients' ids is called: `patient_id`, `Patient ID`. `patients` counts them.
 _PATIENT = re.compile(r"patient([ _-]?ids?)?", re.IGNORECASE)
 #: Where params.yaml, and dvc.lock after it, has who is withdrawn from a source.
 _WITHDRAWN = "withdrawn"

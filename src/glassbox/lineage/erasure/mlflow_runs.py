@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from glassbox.lineage.erasure.places import database_path
 from glassbox.lineage.erasure.reading import rows_in
+from glassbox.tracking.model import ERASED_TAG
 from glassbox.tracking.store import existing, refusing
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from glassbox.lineage.erasure.marks import Marks
     from glassbox.lineage.erasure.removal import Hit
 
-#: Tag of a run, and of MLflow's model, of which files were removed.
-ERASED_TAG = "glassbox.erased"
 #: Where MLflow keeps models that were logged by themselves, beside the runs.
 _MODELS = "models"
 #: Tables of which a row may go: each is a key and a value of something that stays.

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from glassbox.lineage.erasure.places import File
     from glassbox.lineage.erasure.recorded import Store, Stored
 
-MODEL = ".keras"
-
 
 class Hit(NamedTuple):
     """A file that has to go."""
