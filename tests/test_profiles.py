@@ -11,7 +11,7 @@ import yaml
 
 from glassbox import profiles, recipes
 from glassbox.artifacts import recipe
-from glassbox.params import withdrawn
+from glassbox.params import cut_archive, withdrawn
 from glassbox.params.document import load
 from glassbox.params.experiments import FirstLayers
 from glassbox.params.read import ParamsError
@@ -133,6 +133,52 @@ def test_a_list_with_a_line_that_is_no_id_is_refused_and_everything_stays_as_it_
     with pytest.raises(ParamsError, match=r"conf/withdrawn/phantom\.txt, line 2: '' is no patient's id"):
         profiles.use("demo", [])
     assert PARAMS.read_bytes() == before
+
+
+# --- what an erasure left ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cut(lists):
+    """`cut(profile, source)`: an erasure left an archive of a source, as that profile has it."""
+
+    def write(profile, source):
+        profiles.use(profile, [])
+        replaced = cut_archive.identity(load().sources[source])
+        place = {"path": "archives/cut.zip", "sha256": "a" * 64}
+        cut_archive.write(source, cut_archive.Cut(archive=place, key_sha256="b" * 64, replaces=(replaced,)))
+
+    return write
+
+
+def test_every_profile_that_has_the_source_gets_the_archive_and_one_with_another_keeps_it_and_says_so(cut):
+    cut("demo", "phantom")
+    said = profiles.use("demo", ["sources.phantom.missing_share=0.25"])[1:]
+    line = "sources.phantom is the archive that an erasure left: archives/cut.zip"
+    assert said == [f"{line} (conf/withdrawn/phantom.archive.yaml)"]
+    assert yaml.safe_load(PARAMS.read_text())["sources"]["phantom"] == {
+        "kind": "archive",
+        "layout": "nih",
+        "missing_share": 0.25,
+        "unlisted_share": 0.0,
+        "path": "archives/cut.zip",
+        "sha256": "a" * 64,
+    }
+    # Under the same key smoke has other films.
+    said = profiles.use("smoke", [])
+    assert load().sources["phantom"].kind == "phantom"
+    (line,) = [line for line in said if line.startswith("sources.phantom is another archive")]
+    assert line.endswith("it stays, and needs secrets/withdrawn.key to leave them out")
+
+
+def test_a_zip_is_known_by_its_bytes_wherever_it_lies(cut):
+    cut("local", "nih_64px")
+    profiles.use("local", ["archives=/elsewhere", "sources.nih_64px.path=/disk/b.zip"])
+    sources = load().sources
+    assert str(sources["nih_64px"].path) == "archives/cut.zip"
+    assert str(sources["nih_1024px"].path) == "/elsewhere/nih-1024px-24.zip"
+    profiles.use("local", [f"sources.nih_64px.sha256={'c' * 64}", "sources.nih_64px.path=/disk/b.zip"])
+    assert str(load().sources["nih_64px"].path) == "/disk/b.zip"
 
 
 # --- refusals ----------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from pathlib import Path
 import h5py
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
-from glassbox.artifacts import catalog, code
+from glassbox.artifacts import archive, catalog, code
 from glassbox.artifacts.code import Code
 from glassbox.phantoms.png import encode
 from glassbox.shards import build
@@ -160,6 +161,36 @@ def test_the_same_inputs_again_are_decoded_again(built):
     built.build()
     assert built.decoded == NAMES
     assert built.bytes() == before
+
+
+def _locked(before, now):
+    """dvc.lock while the stage runs, which last read the zip of the one MD5; that of the other is there now."""
+    zipped = archive.path("films").as_posix()
+    stages = {
+        "download@films": {"outs": [{"path": zipped, "md5": now}]},
+        "resize@small": {
+            "deps": [{"path": "data/code/resize.json", "md5": "c" * 32}, {"path": zipped, "md5": before}]
+        },
+    }
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+
+
+def test_the_same_images_in_another_zip_are_copied(built):
+    before = built.bytes()
+    _locked("a" * 32, "b" * 32)
+    built.build()
+    assert built.decoded == []
+    assert built.bytes() == before
+
+
+@pytest.mark.parametrize("lock", ["", "stages: {}", "stages: [", None])
+def test_where_it_cannot_be_told_from_a_build_on_purpose_everything_is_decoded(lock, built):
+    if lock is None:
+        _locked("a" * 32, "a" * 32)
+    else:
+        Path("dvc.lock").write_text(lock)
+    built.build()
+    assert built.decoded == NAMES
 
 
 @pytest.mark.parametrize("dataset", [{"size": 24}, {"method": "article"}], ids=str)

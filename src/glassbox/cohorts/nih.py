@@ -121,4 +121,7 @@ def _boxes(csv: bytes, name: str) -> dict[str, list[dict[str, object]]]:
             "x, y, width and height in pixels",
             "mend the row, or fetch the archive again",
         )
-    return {image: own[["finding", *sides]].to_dict("records") for image, own in rows.groupby("image_id")}
+    boxes: dict[str, list[dict[str, object]]] = {}
+    for image, box in zip(rows["image_id"], rows[["finding", *sides]].to_dict("records"), strict=True):
+        boxes.setdefault(image, []).append(box)
+    return boxes

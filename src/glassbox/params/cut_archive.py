@@ -105,7 +105,7 @@ def said(source: str, settings: AnySource) -> list[str]:
     if not (cut := read(source)):
         return []
     if is_cut(settings, cut):
-        return [f"sources.{source} is the archive without whom was erased: {settings.path} ({path(source)})"]
+        return [f"sources.{source} is the archive that an erasure left: {settings.path} ({path(source)})"]
     other = f"sources.{source} is another archive than the one that somebody was erased from ({path(source)})"
     return [f"{other}: it stays, and needs {erased.KEY} to leave them out"]
 

@@ -59,7 +59,7 @@ def build(settings: Dataset, dataset: str) -> None:
     }
     unfinished = WORK / "resize" / dataset / fingerprint(made_of)
     unfinished.mkdir(parents=True, exist_ok=True)
-    planned = plans.plan(settings, images, unfinished.resolve(), plans.find(dataset, made_of))
+    planned = plans.plan(settings, images, unfinished.resolve(), plans.find(dataset, made_of, settings.source))
     _run([plan for plan in planned if not plan.is_done], dataset)
     tables = [plan.read() for plan in planned]
     index = pa.concat_tables([rows for rows, _ in tables])

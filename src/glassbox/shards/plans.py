@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from glassbox.artifacts import archive, catalog, members, shards
 from glassbox.artifacts.damage import ArtifactError
@@ -12,9 +15,11 @@ from glassbox.shards.shard import Image, ShardPlan, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from glassbox.params.datasets import Dataset
+
+#: Where DVC says what each stage last read and wrote.
+_LOCK = Path("dvc.lock")
 
 
 def images(source: str) -> list[Image]:
@@ -78,21 +83,24 @@ def cut(images: Sequence[str], about: int) -> list[slice]:
     return slices
 
 
-def find(dataset: str, made_of: Mapping[str, Any]) -> dict[str, Stored]:
+def find(dataset: str, made_of: Mapping[str, Any], source: str) -> dict[str, Stored]:
     """What an earlier build of a dataset stored and the next may copy, by the SHA-256 of the image's file.
 
-    Empty where its pixels were made in another way. Empty, too, where nothing of what is to be built changed: then
-    the build is repeated on purpose, or from another zip of the same images, and everything is decoded again.
+    Empty where its pixels were made in another way. Empty, too, where nothing changed of what is to be built, nor
+    the zip that it is built from: then the build is repeated on purpose, and everything is decoded again.
 
     Args:
         dataset: Key of the dataset.
         made_of: What is to be built, as `build` describes it.
+        source: Key of its source.
     """
     try:
         rows, before = shards.read_index(dataset)
     except ArtifactError:  # no earlier build, a damaged one, or one of another version of this program
         return {}
-    if before == made_of or any(before.get(name) != made_of[name] for name in ("size", "method", "code")):
+    if any(before.get(name) != made_of[name] for name in ("size", "method", "code")):
+        return {}
+    if before == made_of and not _has_another_zip(dataset, source):
         return {}
     names = rows["shard"].to_pylist()
     held = Counter(names)
@@ -102,3 +110,19 @@ def find(dataset: str, made_of: Mapping[str, Any]) -> dict[str, Stored]:
         source: Stored(paths[name], held[name], *values)
         for name, source, *values in zip(names, *columns, strict=True)
     }
+
+
+def _has_another_zip(dataset: str, source: str) -> bool:
+    """Whether the zip is another one than that of the last build, as far as DVC says so.
+
+    The index does not say of which zip it was made, so that it is the same whoever else is in the archive.
+    """
+    zipped = archive.path(source).as_posix()
+    try:
+        stages = yaml.load(_LOCK.read_bytes(), yaml.CSafeLoader)["stages"]
+        # While a stage runs, dvc.lock has of it what it read the last time, and of those before it what is now.
+        (before,) = [dep["md5"] for dep in stages[f"resize@{dataset}"]["deps"] if dep["path"] == zipped]
+        (now,) = [out["md5"] for out in stages[f"download@{source}"]["outs"] if out["path"] == zipped]
+    except (OSError, yaml.YAMLError, LookupError, TypeError, ValueError):
+        return False
+    return bool(before != now)

@@ -33,7 +33,7 @@ def edited(text: str, place: Sequence[str], value: Any) -> str:
     else:
         result = text + ("" if text.endswith("\n") else "\n") + _block(place[0], _nested(place[1:], value), 0)
     try:
-        fits = yaml.safe_load(result) == _with(yaml.safe_load(text), place, value)
+        fits = yaml.load(result, yaml.CSafeLoader) == _with(yaml.load(text, yaml.CSafeLoader), place, value)
     except yaml.YAMLError:
         fits = False
     if not fits:

@@ -56,7 +56,8 @@ def leaving(
     of_them = listed["patient_id"].isin(patients)
     ids = set(listed.loc[of_them, "image_id"])
     others = {image: images[image].name for image in listed.loc[~of_them, "image_id"] if image in images}
-    going = _members(archive, ids, set(others.values()), lambda staying: cohort.tables(staying, content).images)
+    named = {images[image].name for image in ids if image in images}
+    going = _members(archive, named, set(others.values()))
     staying = [member for member in archive if member.name not in going]
     tables = _tables(staying, content, _Naming(ids | _paths(going, staying), patients, _columns(cohort)))
     for member in staying:
@@ -69,7 +70,8 @@ def leaving(
     again, left = cohort.tables(staying, new_content)
     again = checked(again, cohort.VOCABULARY, place)
     same_rows = again.reset_index(drop=True).equals(listed[~of_them].reset_index(drop=True))
-    if not same_rows or others != {image: left[image].name for image in again["image_id"] if image in left}:
+    same_images = others == {image: left[image].name for image in again["image_id"] if image in left}
+    if not same_rows or not same_images or ids & left.keys():
         raise WithdrawalError(
             f"{place}: without the rows and members of these patients, the archive says other things of others",
             "one row an image in tables of CSV, and lists with one image a line",
@@ -78,24 +80,12 @@ def leaving(
     return Leaving([member.name for member in archive if member.name in going], tables)
 
 
-def _members(
-    archive: list[Member],
-    ids: Collection[str],
-    others: Collection[str],
-    images: Callable[[list[Member]], dict[str, Member]],
-) -> set[str]:
-    """Names of the members that hold some images: `images` gives those of an archive that lacks some members."""
-    going: set[str] = set()
-    # A cohort takes one of several copies: without that one it shows the next.
-    while found := {member.name for image, member in images(_without(archive, going)).items() if image in ids}:
-        going |= found
-    files = {member.sha256 for member in archive if member.name in going}
-    going |= {member.name for member in archive if member.sha256 in files and member.name not in others}
+def _members(archive: list[Member], named: Collection[str], others: Collection[str]) -> set[str]:
+    """Names of all members that go with the named ones; those of other patients stay."""
+    # A cohort takes one of several copies of an image, and refuses those that are no copies.
+    files = {member.sha256 for member in archive if member.name in named}
+    going = {member.name for member in archive if member.sha256 in files and member.name not in others}
     return going | {member.name for member in archive if _beside(member.name) in going}
-
-
-def _without(archive: list[Member], going: set[str]) -> list[Member]:
-    return [member for member in archive if member.name not in going]
 
 
 def _beside(name: str) -> str | None:

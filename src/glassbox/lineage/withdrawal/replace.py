@@ -57,12 +57,12 @@ def replace(source: str, patients: Collection[str], target: Path) -> Replaced:
     """
     settings, listed = _settings(source), withdrawn.read(source)
     before, state = cut_archive.read(source), json_object(_state(source))
-    if before and _are_sealed(source, patients, listed):
-        return Replaced(before.archive.path, before.archive.sha256, [])
     begun = {"patients": sorted(patients), "path": str(target)}
     is_ours = begun.items() <= state.items()
     if is_ours and "sha256" in state and target.is_file():
         return Replaced(target, state["sha256"], state["dropped"])
+    if before and _are_sealed(source, patients, listed):
+        return Replaced(before.archive.path, before.archive.sha256, [])
     if before:
         _refuse_another(source, settings, before)
     cut_archive.refuse(source, settings, listed)

@@ -52,11 +52,11 @@ def _rows(text: str, *, csv_records: bool) -> Iterator[tuple[str, list[str]]]:
     if csv_records:
         try:
             ends, cells = [0], []
-            reader = csv.reader(lines, delimiter=delimiter)
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
             for row in reader:
                 ends.append(reader.line_num)
                 cells.append(row)
-        except csv.Error:  # a quote that is never closed: then lines are all there is
+        except csv.Error:  # a quote that is never closed, for one: then lines are all there is
             pass
         else:
             for start, end, row in zip(ends, ends[1:], cells, strict=False):

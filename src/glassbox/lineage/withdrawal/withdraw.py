@@ -15,7 +15,7 @@ from glassbox.lineage.trace.trace import trace
 from glassbox.lineage.withdrawal import consequences
 from glassbox.lineage.withdrawal.consequences import WithdrawalError
 from glassbox.lineage.withdrawal.edited import edited
-from glassbox.params import withdrawn
+from glassbox.params import erased, withdrawn
 from glassbox.params.document import checked
 from glassbox.params.read import values
 from glassbox.paths import PARAMS, WORK
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Of params.yaml.
 SECTION = "withdrawn"
+#: Where else films stay.
+_ALSO = "in DVC's cache and in earlier revisions (docs/withdraw.md)"
 #: Ids that a line names, of however many there are.
 _NAMED = 10
 
@@ -38,7 +40,7 @@ def withdraw(source: str, patients: Sequence[str]) -> list[str]:
 
     Args:
         source: Key of the source.
-        patients: Their ids, of which some may be withdrawn already.
+        patients: Their ids, of which some may be withdrawn, or erased, already.
 
     Returns:
         Lines that say who was withdrawn, which models saw them, what becomes of the folds, and what `dvc repro`
@@ -57,7 +59,9 @@ def withdraw(source: str, patients: Sequence[str]) -> list[str]:
                 f"one of: {', '.join(params.sources) or 'none'}",
                 "name one of them, or compose a profile that has it with `glassbox use PROFILE`",
             )
-        before, named = withdrawn.read(source), sorted(set(patients))
+        before = withdrawn.read(source)
+        gone = erased.among(source, patients, before)
+        named = sorted(set(patients) - gone)
         _refuse_unknown(source, named, before)
         lists = withdrawn.section(params.sources) | {source: sorted({*before, *named})}
         changes, kept = consequences.of_withdrawal(params, source, lists[source])
@@ -71,11 +75,12 @@ def withdraw(source: str, patients: Sequence[str]) -> list[str]:
     return [
         f"withdrawn from {source}: {', '.join(new) or 'nobody new'}",
         *([f"already withdrawn: {', '.join(old)}"] if (old := [one for one in named if one in before]) else []),
+        *([f"already erased: {', '.join(sorted(gone))}"] if gone else []),
         f"{withdrawn.path(source)} has {len(lists[source]):,} patients and {PARAMS} follows it: commit both",
         *seen,
         *map(_say_change, changes),
         f"`dvc repro` will run, because of it: {', '.join(stages)}",
-        f"their films stay in {archive.path(source)}, in DVC's cache and in earlier revisions (docs/withdraw.md)",
+        *([f"their films stay in {archive.path(source)}, {_ALSO}"] if named else []),
     ]
 
 
@@ -92,11 +97,14 @@ def _refuse_unknown(source: str, patients: Sequence[str], withdrawn_before: Sequ
     # Who is withdrawn already is in no catalog that was made since.
     known = sorted({*rows["patient_id"], *withdrawn_before})
     if unknown := [patient for patient in patients if patient not in known]:
+        known = [one for one in known if not erased.is_digest(one)]
         near = list(dict.fromkeys(one for patient in unknown for one in get_close_matches(patient, known)))
+        others = sum(map(erased.is_digest, withdrawn_before))
+        hidden = f", or they are of the {others:,} who were erased: {erased.KEY}, which is not there, would tell"
         raise WithdrawalError(
             f"{source} has no patient {', '.join(map(repr, unknown))}",
             f"patients of its catalog, {'the nearest are' if near else 'such as'} {_some(near or known)}",
-            "correct the id",
+            f"correct the id{hidden if others and not erased.read_key() else ''}",
         )
 
 
