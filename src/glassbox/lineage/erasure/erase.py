@@ -56,10 +56,11 @@ def erase(
         GlassboxError: As `withdraw`, `replace` and `seal` raise.
     """
     with locked(WORK / "locks" / "erase.lock", "glassbox withdraw --erase"):
+        store = Store(Path.cwd(), names)  # whatever is wrong with it is said before anything is written
         begun, said = _begin(source, patients, keep_models=keep_models)
         if begun is None:
-            return Erased(*following.follow(source, Path.cwd(), names))
-        return _go_on(begun, said, names, target or ARCHIVES / f"{source}.zip")
+            return Erased(*following.follow(source, store))
+        return _go_on(begun, said, store, target or ARCHIVES / f"{source}.zip")
 
 
 def _begin(source: str, patients: Sequence[str], *, keep_models: bool) -> tuple[Journal | None, list[str]]:
@@ -102,10 +103,8 @@ def _withdrawn(begun: Journal) -> list[str]:
         raise
 
 
-def _go_on(begun: Journal, said: list[str], names: Sequence[str], target: Path) -> Erased:
-    root, source = Path.cwd(), begun.source
-    store = Store(root, names)
-    every = list(recorded.lock_files(root))
+def _go_on(begun: Journal, said: list[str], store: Store, target: Path) -> Erased:
+    source, every = begun.source, list(recorded.lock_files(store.root))
     on_record = recorded.objects(every, store)
     if begun.marks is None:
         begun = _gathered(begun, every, store)
@@ -128,14 +127,14 @@ def _go_on(begun: Journal, said: list[str], names: Sequence[str], target: Path) 
     gone = remotes.remove(removed, store)
     seal(source, begun.patients)
     scan.seal_lock(source, begun.patients)
-    left = scan.scan(root, wanted, names)
+    left = scan.scan(store, wanted)
     if not left.found:
         journal.path(source).unlink()
     told = [
         *said,
         *scan.told(begun, hits, gone, replaced),
         *left.yours,
-        *scan.out_of_reach(source, root, names),
+        *scan.out_of_reach(source, store),
     ]
     return Erased(told, left.found)
 

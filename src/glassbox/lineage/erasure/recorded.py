@@ -67,6 +67,10 @@ class Store:
             self._own[key] = sums(path).md5
         return self._own[key]
 
+    def forget(self) -> None:
+        """Forgets what files of the workspace were: they may be others by now."""
+        self._own.clear()
+
     def files(self, md5: str) -> dict[str, str]:
         """Name -> MD5 of what a folder on record holds; nothing where its list is not at hand."""
         try:

@@ -11,7 +11,6 @@ from dvc.utils.serialize import dump_yaml
 from glassbox.files import atomic
 from glassbox.lineage.erasure import ledger, reading, remotes, removal
 from glassbox.lineage.erasure.places import is_elsewhere
-from glassbox.lineage.erasure.recorded import Store
 from glassbox.lineage.lock import NAME
 from glassbox.params import withdrawn
 from glassbox.params.erased import digest, read_key
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from glassbox.lineage.erasure.journal import Journal
     from glassbox.lineage.erasure.marks import Marks
+    from glassbox.lineage.erasure.recorded import Store
     from glassbox.lineage.erasure.removal import Hit, Wanted
     from glassbox.lineage.withdrawal.replace import Replaced
 
@@ -38,15 +38,14 @@ class Left(NamedTuple):
     yours: list[str]  #: Zips of the user's own, which no command deletes.
 
 
-def scan(root: Path, wanted: Wanted, names: Sequence[str]) -> Left:
+def scan(store: Store, wanted: Wanted) -> Left:
     """Searches everything at hand for patients.
 
     Args:
-        root: The project's folder.
+        store: Where objects lie, in the remotes that were cleared, too.
         wanted: Who they are.
-        names: Of the remotes that were cleared, too.
     """
-    store = Store(root, names)
+    store.forget()
     hits = removal.find(store, wanted, "searching what is left")
     found = [f"{hit.file.path} {hit.why}" for hit in hits]
     found += [
@@ -140,9 +139,9 @@ _PLACES = {
 }
 
 
-def out_of_reach(source: str, root: Path, names: Sequence[str]) -> list[str]:
+def out_of_reach(source: str, store: Store) -> list[str]:
     """What no erasure of this clone reaches, and what to do there."""
-    others = [name for name in Store(root).repo.config["remote"] if name not in names]
+    others = [name for name in store.repo.config["remote"] if name not in store.remotes]
     far = f"remotes that were not named ({', '.join(others)}): run this again with --remote NAME" if others else ""
     mlflow = "MLflow's server: delete there what its runs keep of models and predictions" if is_elsewhere() else ""
     history = "`git filter-repo --replace-text` rewrites it, and then every clone has to be made anew"
