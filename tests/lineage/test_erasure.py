@@ -16,8 +16,10 @@ import pytest
 import recorded
 import searched
 import yaml
+from click.testing import CliRunner
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
+from glassbox import cli
 from glassbox.errors import GlassboxError
 from glassbox.lineage.audit import proved
 from glassbox.lineage.erasure import journal, ledger
@@ -206,6 +208,23 @@ def test_who_is_unknown_or_nobody_is_refused_and_nothing_is_written(recording):
         erase("films", [OTHER], names=["nowhere"])
     assert recorded.git("status", "--short") == ""
     assert not journal.path("films").exists()
+
+
+def test_models_stay_where_that_is_asked_and_the_command_says_so(recording):
+    done = CliRunner().invoke(
+        cli.main, ["withdraw", "--source", "films", "--patient", "12", "--erase", "--keep-models"]
+    )
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "kept, as asked, though they saw them" not in done.output  # they were only tested on this patient
+    assert Path(recorded.MODEL).is_file()
+    assert "predictions/compact/test_clean.parquet" in ledger.read("films").values()
+
+
+def test_options_of_an_erasure_are_refused_without_it():
+    for words in ([], ["--patient", "1", "--keep-models"], ["--patient", "1", "--remote", "x"]):
+        done = CliRunner().invoke(cli.main, ["withdraw", "--source", "films", *words])
+        assert done.exit_code == 1
+        assert "is given" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def _go_on(begun: Journal, said: list[str], store: Store, target: Path) -> Erase
     ledger.write(source, removal.entries(hits, far, wanted, store))
     removed = ledger.read(source)
     removal.remove(hits, removed, store, marks, ledger.path(source).as_posix())
-    gone = remotes.remove(removed, store)
+    gone = remotes.remove(removed, store, marks)
     seal(source, begun.patients)
     scan.seal_lock(source, begun.patients)
     left = scan.scan(store, wanted)

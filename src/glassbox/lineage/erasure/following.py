@@ -30,7 +30,7 @@ def follow(source: str, store: Store) -> tuple[list[str], list[str]]:
     )
     hits = removal.find(store, wanted, "looking for what was erased elsewhere")
     removal.remove(hits, named, store, wanted.marks, ledger.path(source).as_posix())
-    gone = remotes.remove(wanted.md5s, store)
+    gone = remotes.remove(wanted.md5s, store, wanted.marks)
     store.forget()
     again = removal.find(store, wanted, "looking again")
     copies = sum(hit.md5 in wanted.md5s for hit in hits)

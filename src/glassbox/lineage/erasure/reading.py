@@ -27,7 +27,7 @@ _SQLITE = b"SQLite format 3\0"
 _ERRORS = (sqlite3.Error, zipfile.BadZipFile)
 #: A text above this many bytes is searched, not parsed: no stage writes one.
 _LARGEST_TEXT = 64 * 1024 * 1024
-_TEXTS = (".csv", ".txt", ".json")
+_TEXTS = (".csv", ".tsv", ".txt", ".json")
 #: What a member of a table without the ids of images is called where it is about patients.
 _KEYS, _VALUES = ("key", "tag_key", "name"), ("value", "tag_value")
 

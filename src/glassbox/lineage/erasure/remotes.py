@@ -13,6 +13,7 @@ from glassbox.lineage.lock import FOLDER
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from glassbox.lineage.erasure.marks import Marks
     from glassbox.lineage.erasure.recorded import Store
     from glassbox.lineage.erasure.removal import Wanted
 
@@ -59,9 +60,24 @@ def _holds(odb: Any, md5: str, path: str, wanted: Wanted) -> str:
         return reading.holds(copy, path, wanted.marks)
 
 
-def remove(removed: Collection[str], store: Store) -> dict[str, int]:
-    """Removes objects; remote -> how many it had."""
+def notes(store: Store, marks: Marks) -> list[tuple[str, str]]:
+    """What `dvc push --run-cache` took to remotes of runs whose parameters name them: remote and path."""
+    found = []
+    for name, odb in store.remotes.items():
+        fs = odb.fs
+        # Beside the objects, which lie in files/md5.
+        folder = fs.join(fs.parent(fs.parent(odb.path)), "runs")
+        paths = fs.find(folder) if fs.exists(folder) else ()
+        found += [(name, path) for path in paths if reading.text(fs.cat_file(path), marks)]
+    return found
+
+
+def remove(removed: Collection[str], store: Store, marks: Marks) -> dict[str, int]:
+    """Removes objects, and notes of runs; remote -> how many it had."""
     gone = dict.fromkeys(store.remotes, 0)
+    for name, path in notes(store, marks):
+        store.remotes[name].fs.remove(path)
+        gone[name] += 1
     for name, odb in store.remotes.items():
         for md5 in removed:
             if odb.exists(md5):

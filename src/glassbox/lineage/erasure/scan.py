@@ -54,6 +54,7 @@ def scan(store: Store, wanted: Wanted) -> Left:
         if path.is_file() and (why := _text(path, wanted.marks))
     ]
     found += [f"a remote has {wanted.on_record[md5].path} (md5 {md5})" for md5 in remotes.find(store, wanted)]
+    found += [f"remote {name}: {path} names a patient" for name, path in remotes.notes(store, wanted.marks)]
     yours = [
         f"{path} {why}: it is yours, and no copy of this project's: delete it"
         for path in sorted(_ARCHIVES.rglob("*"))
