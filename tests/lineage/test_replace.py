@@ -20,7 +20,7 @@ from glassbox.lineage.withdrawal.edited import edited
 from glassbox.lineage.withdrawal.replace import replace, seal
 from glassbox.lineage.withdrawal.withdraw import withdraw
 from glassbox.params import cut_archive, erased, withdrawn
-from glassbox.params.document import load
+from glassbox.params.document import checked, load
 from glassbox.params.read import ParamsError
 from glassbox.paths import PARAMS
 from glassbox.shards.strip import strip
@@ -49,6 +49,12 @@ def erase(*patients, target=TARGET):
 def fetch():
     """What the stage `download` does."""
     download(load().sources["films"], "films")
+
+
+def build_catalog():
+    """What the stage `catalog` does."""
+    params = load()
+    catalogs.build(params.sources["films"], "films", params.withdrawn["films"])
 
 
 def refusal(work):
@@ -141,17 +147,17 @@ def test_with_the_key_they_are_left_out_of_any_archive_and_without_it_only_the_o
     # The archive from before, with the lists of today.
     asked = yaml.safe_load(old)["sources"]
     PARAMS.write_text(yaml.safe_dump({**yaml.safe_load(new), "sources": asked}))
-    params = load()
-    catalogs.build(params.sources["films"], "films", params.withdrawn["films"])
+    build_catalog()
     assert counted(project) == before - set(patients)
     erased.KEY.rename("key")
-    for work in (load, lambda: catalogs.build(params.sources["films"], "films", params.withdrawn["films"])):
+    values = checked(yaml.safe_load(PARAMS.read_text()), str(PARAMS))
+    for work in (load, lambda: catalogs.build(values.sources["films"], "films", values.withdrawn["films"])):
         error = refusal(work)
         assert error.found.startswith("sources.films: patients were erased, and whether this archive holds them")
         assert settings.sha256 in error.expected
     PARAMS.write_text(new)
     fetch()
-    catalogs.build(load().sources["films"], "films", load().withdrawn["films"])
+    build_catalog()
     assert counted(project) == before - set(patients)
 
 
@@ -163,15 +169,34 @@ def test_another_key_is_noticed(project):
     assert refusal(load).found == "secrets/withdrawn.key has 5 bytes, not 32"
 
 
+def test_without_the_key_of_earlier_erasures_nobody_is_erased_of_this_or_another_source(project):
+    first, second = drawn(project, seed=5, count=2)
+    erase(first)
+    fetch()
+    put_on_the_list(second)
+    erased.KEY.unlink()
+    before = project.files("conf", "archives", "params.yaml")
+    error = refusal(lambda: replace("films", [second], TARGET))
+    assert error.found.startswith(
+        "secrets/withdrawn.key is not there: the one that conf/withdrawn/films.archive.yaml"
+    )
+    cut_archive.path("films").rename(cut_archive.path("of_another_source"))
+    withdrawn.path("films").write_text(f"{second}\n")
+    assert "of_another_source" in refusal(lambda: replace("films", [second], TARGET)).found
+    assert not erased.KEY.exists()
+    assert before["archives/films.zip"] == TARGET.read_bytes()
+
+
 def test_whoever_was_erased_is_not_withdrawn_again(project):
     first, second = drawn(project, seed=5, count=2)
     erase(first)
-    before = withdrawn.path("films").read_bytes()
-    assert f"already erased: {first}" in withdraw("films", [first])
-    assert withdrawn.path("films").read_bytes() == before
-    assert withdraw("films", [first, second])[0] == f"withdrawn from films: {second}"
+    (digest,) = withdrawn.read("films")
+    lines = withdraw("films", [first, second])
+    assert lines[0] == f"withdrawn from films: {second}"
+    assert f"already erased: {first}" in lines
+    assert withdrawn.read("films") == [second, digest]
     fetch()
-    project.build(shards=False)
+    build_catalog()
     erased.KEY.unlink()
     error = refusal(lambda: withdraw("films", [first]))
     assert error.found == f"films has no patient '{first}'"
@@ -193,14 +218,13 @@ def test_a_second_erasure_takes_the_place_of_the_first(again, project):
         PARAMS.write_text(yaml.safe_dump(values))
     else:
         fetch()
-        catalogs.build(load().sources["films"], "films", load().withdrawn["films"])
     later = erase(*second).sha256
     cut = cut_archive.read("films")
     assert cut.archive.sha256 == later != earlier
     kinds = [(block["kind"], block.get("sha256")) for block in cut.replaces]
     assert kinds == [("phantom", None), ("archive", earlier)]
     fetch()
-    project.build(shards=False)
+    build_catalog()
     assert not set(project.patients()) & set(patients)
     assert len(load().withdrawn["films"]) == len(patients)
     PARAMS.write_text(old)

@@ -153,6 +153,23 @@ def refuse(source: str, settings: AnySource, listed: Collection[str]) -> None:
         )
 
 
+def refuse_new_key() -> None:
+    """Refuses where a key would be drawn although there was one: of whom it erased, nobody could tell any more.
+
+    Raises:
+        ParamsError: Patients of some source were erased, with a key that is not at hand.
+    """
+    key = erased.read_key()
+    for place in sorted(withdrawn.LISTS.glob("*.archive.yaml")):
+        cut = read(place.name.removesuffix(".archive.yaml"))
+        if cut and (not key or key_sha256(key) != cut.key_sha256):
+            raise ParamsError(
+                f"{erased.KEY} {'is another key than' if key else 'is not there:'} the one that {place} names",
+                f"the key of SHA-256 {cut.key_sha256}, with which patients were erased before",
+                "bring it from whoever erased them, or from a backup",
+            )
+
+
 def left_out(source: str, settings: AnySource, listed: Collection[str], patients: Iterable[str]) -> set[str]:
     """Those of an archive's patients who are on a list, by their ids or, with the key, by their digests.
 

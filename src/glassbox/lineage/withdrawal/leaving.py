@@ -57,11 +57,12 @@ def leaving(
     ids = set(listed.loc[of_them, "image_id"])
     others = {image: images[image].name for image in listed.loc[~of_them, "image_id"] if image in images}
     named = {images[image].name for image in ids if image in images}
-    going = _members(archive, named, set(others.values()))
+    of_others = set(others.values())
+    going = _members(archive, named, of_others)
     staying = [member for member in archive if member.name not in going]
     tables = _tables(staying, content, _Naming(ids | _paths(going, staying), patients, _columns(cohort)))
     for member in staying:
-        if member.name not in others.values() and not _is_text(member):
+        if member.name not in of_others and not _is_text(member):
             _refuse_mention(content(member), member.name, ids, place)
 
     def new_content(member: Member) -> bytes:

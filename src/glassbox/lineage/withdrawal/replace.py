@@ -52,8 +52,9 @@ def replace(source: str, patients: Collection[str], target: Path) -> Replaced:
 
     Raises:
         ArchiveError: The archive is damaged, or cannot be written.
-        WithdrawalError: It is not at hand, the key of an earlier erasure is not at hand, or without the patients
-            its tables would not say of the others what they say now.
+        WithdrawalError: It is not at hand, or without the patients its tables would not say of the others what
+            they say now.
+        ParamsError: The key of an earlier erasure is not at hand.
     """
     settings, listed = _settings(source), withdrawn.read(source)
     before, state = cut_archive.read(source), json_object(_state(source))
@@ -65,6 +66,7 @@ def replace(source: str, patients: Collection[str], target: Path) -> Replaced:
         return Replaced(before.archive.path, before.archive.sha256, [])
     if before:
         _refuse_another(source, settings, before)
+    cut_archive.refuse_new_key()
     cut_archive.refuse(source, settings, listed)
     if target.exists() and not is_ours and (not before or target != before.archive.path):
         raise WithdrawalError(
@@ -94,7 +96,7 @@ def seal(source: str, patients: Collection[str]) -> None:
 
     Raises:
         WithdrawalError: `replace` has not ended for these patients.
-        ParamsError: params.yaml is written in a way that this cannot edit.
+        ParamsError: params.yaml is written in a way that this cannot edit, or the key is not at hand any more.
     """
     settings, listed = _settings(source), withdrawn.read(source)
     state = json_object(_state(source))
@@ -106,6 +108,7 @@ def seal(source: str, patients: Collection[str]) -> None:
             "what the first half of the erasure wrote",
             "run the same command again",
         )
+    cut_archive.refuse_new_key()
     key = erased.make_key()
     place = cut_archive.Place(path=Path(state["path"]), sha256=state["sha256"])
     replaces = _replaces(settings, cut_archive.read(source), place)
