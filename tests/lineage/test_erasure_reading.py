@@ -138,12 +138,21 @@ def test_a_file_is_found_by_its_own_name_and_a_zip_by_the_sum_of_a_member(tmp_pa
     assert reading.holds(tmp_path / "zip", "zip", MARKS) == ""
 
 
+def test_the_list_of_a_temporary_workspace_is_read_as_a_list(tmp_path):
+    texts(tmp_path / "list", "12\n1\n")
+    name = ".dvc/tmp/exps/x/conf/withdrawn/films.txt"
+    assert reading.holds(tmp_path / "list", name, MARKS)
+    assert not reading.holds(tmp_path / "list", name.replace("films", "other"), MARKS)
+
+
 def test_in_a_file_of_another_source_ids_do_not_count_and_bytes_do(tmp_path):
     texts(tmp_path / "own", IMAGE)
     (tmp_path / "bytes").write_bytes(b"x" * 99 + NOISE)
     wanted = Wanted(MARKS, (), {}, {}, keep_models=False)
     elsewhere = {"own": frozenset({"other"}), "bytes": frozenset({"other"})}
+    assert wanted.others(File("workspace", tmp_path / "bytes", "bytes"), "2", elsewhere) == ("other",)
     both = {"own": frozenset({"other", "films"})}
+    assert wanted.others(File("workspace", tmp_path / "own", "own"), "1", both) == ()
     assert not wanted.why(File("workspace", tmp_path / "own", "own"), "1", elsewhere)
     assert wanted.why(File("workspace", tmp_path / "own", "own"), "1", both)
     assert wanted.why(File("workspace", tmp_path / "bytes", "bytes"), "2", elsewhere)

@@ -11,6 +11,7 @@ from glassbox.lineage.erasure.journal import Journal
 from glassbox.lineage.erasure.ledger import ErasureError
 from glassbox.lineage.erasure.recorded import Store
 from glassbox.lineage.erasure.removal import Wanted
+from glassbox.lineage.erasure.verdict import made_without
 from glassbox.lineage.withdrawal.replace import replace, seal
 from glassbox.lineage.withdrawal.withdraw import withdraw
 from glassbox.params import withdrawn
@@ -91,7 +92,7 @@ def _begin(source: str, patients: Sequence[str], *, keep_models: bool) -> tuple[
 
 def _withdrawn(begun: Journal) -> list[str]:
     """Withdraws them, as far as that is not done; the journal says so first, and goes if they cannot be."""
-    if set(begun.patients) <= set(withdrawn.read(begun.source)) and begun.marks:
+    if begun.marks:  # gathered after that, and the catalog may be gone by now
         return []
     is_new = journal.read(begun.source) is None
     journal.write(begun)
@@ -107,7 +108,11 @@ def _go_on(begun: Journal, said: list[str], store: Store, target: Path) -> Erase
     source, every = begun.source, list(recorded.lock_files(store.root))
     on_record = recorded.objects(every, store)
     if begun.marks is None:
-        begun = _gathered(begun, every, store)
+        try:
+            begun = _gathered(begun, every, store)
+        except ErasureError:  # nothing was removed, and nobody is to go on with it
+            journal.path(source).unlink()
+            raise
         journal.write(begun)
     marks = begun.marks
     assert marks is not None
@@ -119,12 +124,12 @@ def _go_on(begun: Journal, said: list[str], store: Store, target: Path) -> Erase
         recorded.stage_sources(every),
         begun.keep_models,
     )
-    hits = removal.find(store, wanted, "looking for them")
+    hits = [hit for hit in removal.find(store, wanted, "looking for them") if not hit.others]
     far = remotes.find(store, wanted)
     ledger.write(source, removal.entries(hits, far, wanted, store))
     removed = ledger.read(source)
     removal.remove(hits, removed, store, marks, ledger.path(source).as_posix())
-    gone = remotes.remove(removed, store, marks)
+    gone = remotes.remove(removed.keys() - made_without(every, removed), store, marks)
     seal(source, begun.patients)
     scan.seal_lock(source, begun.patients)
     left = scan.scan(store, wanted)
@@ -133,7 +138,7 @@ def _go_on(begun: Journal, said: list[str], store: Store, target: Path) -> Erase
     told = [
         *said,
         *scan.told(begun, hits, gone, replaced),
-        *left.yours,
+        *left.others,
         *scan.out_of_reach(source, store),
     ]
     return Erased(told, left.found)

@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
+from glassbox.params import withdrawn as lists
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -43,6 +45,9 @@ def holds(path: Path, name: str, marks: Marks, *, ids: bool = True) -> str:
     """
     if ids and marks.name(name):
         return "is named after an image of theirs"
+    if ids and name.endswith(lists.path(marks.source).as_posix()):
+        named = any(map(marks.is_patient, path.read_text(encoding="utf-8", errors="replace").splitlines()))
+        return "lists a patient" if named else ""
     if found := _typed(path, marks, ids=ids):
         return found
     return "has bytes of an image of theirs" if marks.windows.found_in(path) else ""

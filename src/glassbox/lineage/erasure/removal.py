@@ -32,6 +32,8 @@ class Hit(NamedTuple):
     file: File
     md5: str
     why: str  #: In a few words, as `reading.holds` says it.
+    #: The sources of whose data it is, where it is none of this source's: it stays, and they are named.
+    others: tuple[str, ...] = ()
 
 
 class Wanted(NamedTuple):
@@ -46,8 +48,14 @@ class Wanted(NamedTuple):
     stages: Mapping[str, frozenset[str]]
     keep_models: bool
 
+    def others(self, file: File, md5: str, by_path: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
+        """The sources of whose data a file is, where dvc.locks say so and this one is not among them."""
+        known = self.on_record.get(md5)
+        sources = known.sources if known else by_path.get(file.name, frozenset())
+        return () if self.marks.source in sources or md5 in self.md5s else tuple(sorted(sources))
+
     def why(self, file: File, md5: str, by_path: Mapping[str, frozenset[str]]) -> str:
-        """Why a file has to go; nothing where it may stay."""
+        """What of them a file has; nothing where it may stay."""
         if md5 in self.md5s:
             return "is a model that saw them" if md5 in self.on_record else "was removed elsewhere"
         if file.place == "work" and self._is_unfinished(file.name):
@@ -55,9 +63,8 @@ class Wanted(NamedTuple):
         if not self.marks.images:
             return ""
         known = self.on_record.get(md5)
-        sources = known.sources if known else by_path.get(file.name, frozenset())
         # What another source calls by the same ids is somebody else's, and the vault has leaves of every source.
-        ids = file.place != "secrets" and (not sources or self.marks.source in sources)
+        ids = file.place != "secrets" and not self.others(file, md5, by_path)
         return reading.holds(file.path, known.path if known else file.name, self.marks, ids=ids)
 
     def _is_unfinished(self, name: str) -> bool:
@@ -94,7 +101,7 @@ def find(store: Store, wanted: Wanted, label: str) -> list[Hit]:
             if md5 in wanted.on_record and file.place not in ("work", "secrets"):
                 seen[md5] = why
             if why:
-                found.append(Hit(file, md5, why))
+                found.append(Hit(file, md5, why, wanted.others(file, md5, by_path)))
             bar.update(size)
     return found
 

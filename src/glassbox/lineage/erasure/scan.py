@@ -35,7 +35,7 @@ class Left(NamedTuple):
     """What the search found."""
 
     found: list[str]  #: What should have gone.
-    yours: list[str]  #: Zips of the user's own, which no command deletes.
+    others: list[str]  #: What is another source's, or a zip of the user's own: these stay, and are named.
 
 
 def scan(store: Store, wanted: Wanted) -> Left:
@@ -47,7 +47,7 @@ def scan(store: Store, wanted: Wanted) -> Left:
     """
     store.forget()
     hits = removal.find(store, wanted, "searching what is left")
-    found = [f"{hit.file.path} {hit.why}" for hit in hits]
+    found = [f"{hit.file.path} {hit.why}" for hit in hits if not hit.others]
     found += [
         f"{path} {why}"
         for path in (PARAMS, Path(NAME), *sorted(withdrawn.LISTS.glob("*")))
@@ -55,12 +55,17 @@ def scan(store: Store, wanted: Wanted) -> Left:
     ]
     found += [f"a remote has {wanted.on_record[md5].path} (md5 {md5})" for md5 in remotes.find(store, wanted)]
     found += [f"remote {name}: {path} names a patient" for name, path in remotes.notes(store, wanted.marks)]
-    yours = [
+    others = [
+        f"source {', '.join(hit.others)}: {hit.file.path} {hit.why}: erase them from that source, too"
+        for hit in hits
+        if hit.others
+    ]
+    others += [
         f"{path} {why}: it is yours, and no copy of this project's: delete it"
         for path in sorted(_ARCHIVES.rglob("*"))
         if path.is_file() and (why := reading.holds(path, path.name, wanted.marks))
     ]
-    return Left(found, yours)
+    return Left(found, others)
 
 
 def _text(path: Path, marks: Marks) -> str:
