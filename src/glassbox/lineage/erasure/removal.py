@@ -78,7 +78,7 @@ class Wanted(NamedTuple):
 
 
 def find(store: Store, wanted: Wanted, label: str) -> list[Hit]:
-    """Every file at hand that has to go; what lies in several places is read once.
+    """Every file at hand that has to go; a file under two names is read once.
 
     Args:
         store: Where objects lie.
@@ -90,19 +90,18 @@ def find(store: Store, wanted: Wanted, label: str) -> list[Hit]:
         by_path[path] = by_path.get(path, frozenset()) | sources
     every = list(files(store))
     found: list[Hit] = []
-    seen: dict[str, str] = {}
+    seen: dict[tuple[int, int, bool], str] = {}
     total = sum(file.path.stat().st_size for file in every)
     with tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None, delay=1) as bar:
         for file in every:
-            md5, size = file.md5 or store.own_md5(file.path), file.path.stat().st_size
-            why = seen.get(md5)
-            if why is None:
-                why = wanted.why(file, md5, by_path)
-            if md5 in wanted.on_record and file.place not in ("work", "secrets"):
-                seen[md5] = why
-            if why:
-                found.append(Hit(file, md5, why, wanted.others(file, md5, by_path)))
-            bar.update(size)
+            md5, stat = file.md5 or store.own_md5(file.path), file.path.stat()
+            # By its place on the disk, not by its MD5: an object of DVC's cache may be damaged.
+            key = stat.st_dev, stat.st_ino, md5 in wanted.on_record and file.place not in ("work", "secrets")
+            if not (key in seen and key[-1]):
+                seen[key] = wanted.why(file, md5, by_path)
+            if seen[key]:
+                found.append(Hit(file, md5, seen[key], wanted.others(file, md5, by_path)))
+            bar.update(stat.st_size)
     return found
 
 
