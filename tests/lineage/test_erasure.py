@@ -225,7 +225,7 @@ def test_options_of_an_erasure_are_refused_without_it():
 
 
 @pytest.mark.parametrize(
-    "operations", [(150,), pytest.param(range(5, 1000, 40), marks=pytest.mark.long)], ids=["one", "many"]
+    "operations", [(150,), pytest.param(range(5, 20_000, 90), marks=pytest.mark.long)], ids=["one", "many"]
 )
 def test_killed_at_any_moment_the_same_command_without_patients_goes_on(operations, erased, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(killed_erasure.__file__).parent), prepend=os.pathsep)
