@@ -175,7 +175,7 @@ def test_a_piece_is_found_wherever_it_begins_and_ends(tmp_path):
     path, piece = tmp_path / "file", NOISE[100 : 100 + LENGTH]
     windows = Windows([piece, NOISE[2_000:2_064]])
     for before in (*range(70), 5_000):
-        for after in (0, 1, 7, 60):
+        for after in (0, 60):
             path.write_bytes(b"\1" * before + piece + b"\2" * after)
             assert windows.found_in(path) == piece
             path.write_bytes(b"\1" * before + piece[:-1] + b"\2" * after)
