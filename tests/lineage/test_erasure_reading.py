@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import zipfile
@@ -15,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from glassbox.lineage.erasure import ledger, reading, removal, scan, verdict
+from glassbox.lineage.erasure import gathering, ledger, reading, removal, scan, verdict
 from glassbox.lineage.erasure.marks import Marks
 from glassbox.lineage.erasure.places import File
-from glassbox.lineage.erasure.recorded import Stored
+from glassbox.lineage.erasure.recorded import Saw, Stored
 from glassbox.lineage.erasure.removal import Wanted
 from glassbox.lineage.erasure.windows import LENGTH, Windows, most_varied
 from glassbox.lineage.lock import parse
@@ -188,6 +189,29 @@ def test_the_most_varied_piece_of_an_image_is_taken_and_none_of_a_plain_one():
     image[40, :] = np.arange(64)
     assert most_varied(image.tobytes()) == image[40].tobytes()
     assert most_varied(NOISE[:63]) == b""
+
+
+# --- what gives them away ------------------------------------------------------------------------------------
+
+
+def test_a_file_that_another_patient_has_too_is_no_mark_and_is_named(tmp_path):
+    own, same, theirs = f"images/{IMAGE}", f"images/{OTHER}", "images/00000001_001.png"
+    zipped(tmp_path / "zip", **{own.replace("/", "__"): NOISE, same.replace("/", "__"): NOISE})
+    with zipfile.ZipFile(tmp_path / "zip", "a") as archive:
+        archive.writestr(theirs, NOISE[::-1])
+    parquet(tmp_path / "catalog", member=[own, same, theirs], image_id=[IMAGE, OTHER, "00000001_001.png"])
+    at = {"data/archives/films.zip": tmp_path / "zip", "data/catalogs/films.parquet": tmp_path / "catalog"}
+    deps, outs = ([{"path": path, "hash": "md5", "md5": "a" * 32, "size": 1}] for path in at)
+    stages = {"catalog@films": {"cmd": "x", "deps": deps, "outs": outs}}
+    lock = parse(yaml.safe_dump({"schema": "2.0", "stages": stages}).encode(), "here")
+    store = SimpleNamespace(at=lambda _, path: at.get(path))
+    said = Saw({"1": {IMAGE, "00000001_001.png"}}, {}, [])
+    marks, others = gathering.gather("films", said, {}, [lock], store)
+    assert others == [OTHER]
+    assert marks.hashes == (hashlib.sha256(NOISE[::-1]).hexdigest(),)
+    assert marks.shared == (hashlib.sha256(NOISE).hexdigest(),)
+    assert len(marks.sums) == 1
+    assert all(bytes.fromhex(piece) not in NOISE for piece in marks.pieces)
 
 
 # --- what is written down ------------------------------------------------------------------------------------
