@@ -54,9 +54,34 @@ def sweep(experiment: str, draws: tuple[str, ...], trials: int, seed: int) -> No
 
 @main.command()
 @click.option("--source", required=True, help="The source whose patients they are.")
-@click.option("--patient", "patients", required=True, multiple=True, metavar="ID", help="Can be given often.")
-def withdraw(source: str, patients: tuple[str, ...]) -> None:
+@click.option("--patient", "patients", multiple=True, metavar="ID", help="Can be given often.")
+@click.option("--erase", "is_erasure", is_flag=True, help="Remove what holds them; alone it goes on, or follows.")
+@click.option("--remote", "remotes", multiple=True, metavar="NAME", help="Erase from this remote of DVC's, too.")
+@click.option("--keep-models", is_flag=True, help="Leave the models that saw them.")
+@click.option("--archive", type=click.Path(path_type=Path), help="Where the archive without them shall lie.")
+def withdraw(
+    source: str,
+    patients: tuple[str, ...],
+    *,
+    is_erasure: bool,
+    remotes: tuple[str, ...],
+    keep_models: bool,
+    archive: Path | None,
+) -> None:
     """Take patients out of whatever is built from now on; then run `dvc repro`."""
+    if is_erasure:
+        from glassbox.lineage.erasure.erase import erase
+
+        done = erase(source, patients, names=remotes, keep_models=keep_models, target=archive)
+        for line in done.lines:
+            click.echo(line)
+        if done.left:
+            click.echo("\n  ".join(["glassbox withdraw: still there:", *done.left]), err=True)
+            sys.exit(1)
+        return
+    if not patients or remotes or keep_models or archive:
+        said = "no --patient" if not patients else "--remote, --keep-models or --archive without --erase"
+        raise click.UsageError(f"{said} is given")
     from glassbox.lineage.withdrawal.withdraw import withdraw
 
     for line in withdraw(source, patients):

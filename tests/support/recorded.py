@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -169,7 +170,15 @@ def inside(root):
     with contextlib.chdir(root), mock.patch.dict(os.environ):
         os.environ.pop("DVC_ROOT", None)
         os.environ.pop("MLFLOW_TRACKING_URI", None)
+        _forget_places()
         yield
+    _forget_places()
+
+
+def _forget_places():
+    """MLflow remembers where the files of a run lie by its id alone, which it has in each copy of a project."""
+    if module := sys.modules.get("mlflow.tracking._tracking_service.utils"):
+        module._artifact_repos_cache.clear()
 
 
 def copy(source, target):

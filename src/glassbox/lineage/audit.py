@@ -14,6 +14,7 @@ from glassbox.artifacts.experiment import resolved
 from glassbox.errors import GlassboxError
 from glassbox.lineage import committed, contents, grids, pixels, runs, stages
 from glassbox.lineage.account import record
+from glassbox.lineage.erasure.verdict import erased_outputs, refuse
 from glassbox.lineage.link import Link, Verdict
 from glassbox.lineage.lock import LineageError
 from glassbox.lineage.outputs import Output, generate, outputs
@@ -76,9 +77,13 @@ def audit(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve()
         made = outputs(revision, chain, folder / "git", far)
+        gone = erased_outputs(revision.lock, chain, root)
         for output in made:
+            output.erased = gone.get(output.tracked.path, "")
             generate(output, revision.params, folder / "generated")
         found = [_link(output, without_archive=without_archive) for output in made]
+        if gone:  # what the rest says of each other would only say, of much, that it is not there
+            return Audit(subject, [*found, held], None)
         found += stages.links(revision, chain, made)
         with view(folder / "view", revision, made):
             inside = _inside(subject, held, made, again)
@@ -101,6 +106,8 @@ def proved(said: str, root: Path, *, without_archive: bool = False) -> Record:
     Raises:
         LineageError: It does not pass. Besides, what `audit` raises.
     """
+    subject = find(said, root)
+    refuse(said, subject.revision, stages_behind(subject), root)
     done = audit(said, root, without_archive=without_archive)
     if done.record is None or not done.passed:
         bad = next((link for link in done.links if link.needed and link.verdict != Verdict.VERIFIED), None)

@@ -25,6 +25,8 @@ class Verdict(StrEnum):
     WRONG = "wrong"
     #: No copy of it is at hand.
     MISSING = "missing"
+    #: It was removed for patients who were erased, and nothing brings it back.
+    ERASED = "erased"
     #: It is in no commit: so far only this folder says so.
     UNCOMMITTED = "uncommitted"
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from glassbox.artifacts import archive
 from glassbox.lineage import pixels
 from glassbox.lineage.digests import Rows, all_sums
+from glassbox.lineage.erasure import ledger
 from glassbox.lineage.link import Link, Verdict, verified, wrong
 from glassbox.lineage.remotes import Fetched, in_folder
 from glassbox.lineage.revision import folder_md5
@@ -65,6 +66,7 @@ class Output:
         is_pushed: Whether `dvc push` takes it to remotes.
         sha256: Path from the output -> what was found in a copy that is whole: of a shard the SHA-256 of each
             stored image; of an archive its own, since two zips of one MD5 can be made.
+        erased: The ledger that says that it was removed for patients who were erased; empty where none does.
     """
 
     stage: str
@@ -73,6 +75,7 @@ class Output:
     members: dict[str, str]
     is_pushed: bool
     sha256: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    erased: str = ""
 
     @property
     def is_archive(self) -> bool:
@@ -89,6 +92,8 @@ class Output:
         """The verdict: a damaged copy is wrong even where another is whole, since DVC would hand it out."""
         path, stage = self.tracked.path, self.stage
         expected = f"md5 {self.tracked.md5}, as dvc.lock says of {stage}"
+        if self.erased:
+            return self._erasure(expected)
         damaged = [f"{copy.place}: {line}" for copy in self.copies for line in copy.damage]
         if damaged:
             more = f"; and {len(damaged) - _NAMED:,} more" if len(damaged) > _NAMED else ""
@@ -108,6 +113,17 @@ class Output:
         # DVC takes a folder for whole in a remote that has its list.
         listing = f" and the list {_object(self.tracked.md5)}" if self.tracked.is_folder else ""
         return f"delete in the remote what is damaged{listing}; `dvc push -r {far[0]} {path}` brings it back"
+
+    def _erasure(self, expected: str) -> Link:
+        """The verdict where a ledger has it: it passes never, and a copy of it should not be there."""
+        path, found = self.tracked.path, f"removed for patients who were erased ({self.erased})"
+        if places := [copy.place for copy in self.copies if not copy.damage]:
+            source = Path(self.erased).name.removesuffix(ledger.SUFFIX)
+            action = f"run `glassbox withdraw --source {source} --erase`, which removes by that ledger"
+            found += f", yet a copy is here: {', '.join(places)}"
+            return Link(path, Verdict.ERASED, found, "no copy", action)
+        action = f"nothing brings it back; `dvc repro {self.stage}` makes the next one, without them"
+        return Link(path, Verdict.ERASED, found, expected, action)
 
 
 def outputs(
@@ -186,7 +202,7 @@ def generate(output: Output, params: Any, folder: Path) -> None:
         folder: Where it is drawn.
     """
     source = Path(output.tracked.path).stem
-    if output.copies or not output.is_archive:
+    if output.copies or output.erased or not output.is_archive:
         return
     sources = params.get("sources") if isinstance(params, dict) else None
     block = sources.get(source) if isinstance(sources, dict) else None

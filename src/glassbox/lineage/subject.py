@@ -17,7 +17,7 @@ from glassbox.lineage.digests import sums
 from glassbox.lineage.lock import NAME, LineageError
 from glassbox.lineage.revision import Revision, commits
 from glassbox.params.experiments import PHASES
-from glassbox.tracking.model import held
+from glassbox.tracking.model import ERASED_TAG, held
 from glassbox.tracking.store import existing, refusing
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _of_run(said: str, run_id: str, root: Path) -> Subject:
     store = _store(said)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            store.client.get_run(run_id)
+            tags = store.client.get_run(run_id).data.tags
         except MlflowException as error:
             raise LineageError(
                 f"{said}: {' '.join(str(error).split())}",
@@ -215,6 +215,12 @@ def _of_run(said: str, run_id: str, root: Path) -> Subject:
             ) from None
         with refusing():
             found = [sums(path).md5 for path in held(store, run_id, Path(folder))]
+    if not found and ERASED_TAG in tags:
+        raise LineageError(
+            f"{said} has no model any more: an erasure of patients removed {tags[ERASED_TAG]}",
+            "a run whose model was not removed",
+            "name the model that `dvc repro` made after the erasure",
+        )
     if not found:
         raise LineageError(
             f"{said} has no model", "a run in which a training ended", "wait for it, or name another one"

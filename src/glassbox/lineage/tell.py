@@ -43,6 +43,8 @@ def verdict(audit: Audit) -> str:
     excused = [link.name for link in audit.links if not link.needed and link.verdict == Verdict.MISSING]
     without = f"; without {', '.join(excused)}" if excused else ""
     said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    if counts[Verdict.ERASED]:
+        return f"erased, no longer rebuildable ({said}{without})"
     if not audit.passed:
         return f"NOT proved ({said}{without})"
     waived = " as MLflow's run confirms, though in no commit yet" if counts[Verdict.UNCOMMITTED] else ""

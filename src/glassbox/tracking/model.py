@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _DATA, _FILE = "data", "model.keras"
 #: Tag of MLflow's model, and of the run, with the SHA-256 of the file.
 SHA256_TAG = "glassbox.model_sha256"
+#: Tag of MLflow's model, and of the run, of which an erasure of patients removed files, with their names.
+ERASED_TAG = "glassbox.erased"
 
 
 def held(store: Store, run_id: str, folder: Path) -> list[Path]:

@@ -18,7 +18,7 @@ from glassbox.lineage.parcel.patients import Salted
 from glassbox.lineage.parcel.verify import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 #: Where the vault of a project lies. (Every stage reads `glassbox.paths`: there it would retrain all models.)
 SECRETS = Path("secrets")
@@ -55,8 +55,14 @@ def read(folder: Path, root: str, patient_ids: Sequence[str]) -> dict[str, Salte
     return found
 
 
-def forget(folder: Path, patient_ids: Sequence[str]) -> list[Path]:
+def forget(folder: Path, patient_ids: Sequence[str], files: Collection[str] | None = None) -> list[Path]:
     """Removes patients from what is kept of every parcel; the files that had one of them.
+
+    Args:
+        folder: The vault.
+        patient_ids: Who.
+        files: SHA-256 of image files: only where one of these is among a patient's, since one id may stand for
+            others in another source.
 
     What was handed out still verifies, and nobody can show any more that these patients are in it. A proof that
     was disclosed before stays valid, and a file system or a backup may still have the old file.
@@ -64,7 +70,7 @@ def forget(folder: Path, patient_ids: Sequence[str]) -> list[Path]:
     changed = []
     for place in sorted(folder.glob("*.jsonl")):
         lines = _lines(place)
-        others = [line for line in lines if not _is_of(line, patient_ids)]
+        others = [line for line in lines if not (_is_of(line, patient_ids) and _has(line, files))]
         if len(others) < len(lines):
             _replace(place, others)
             changed.append(place)
@@ -93,6 +99,11 @@ def _lines(place: Path) -> list[bytes]:
 def _is_of(line: bytes, patient_ids: Sequence[str]) -> bool:
     """Whether a line is of one of some patients; to look into each of 30,000 lines takes seconds."""
     return any(b',"patient_id":%b},' % canonical(patient) in line for patient in patient_ids)
+
+
+def _has(line: bytes, files: Collection[str] | None) -> bool:
+    """Whether a line has one of some image files; where none are given, it has."""
+    return files is None or any(b'"source_sha256":"%b"' % sha256.encode() in line for sha256 in files)
 
 
 def _parsed(line: bytes, place: Path) -> tuple[str, Salted]:

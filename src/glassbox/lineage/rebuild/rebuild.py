@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from glassbox.lineage import committed, link
 from glassbox.lineage.audit import stages_behind
+from glassbox.lineage.erasure.verdict import refuse
 from glassbox.lineage.lock import LineageError
 from glassbox.lineage.outputs import outputs
 from glassbox.lineage.rebuild import comparison
@@ -65,6 +66,7 @@ def rebuild(said: str, root: Path, *, keep: Path | None = None, environment: Env
     """
     subject = find(said, root)
     chain = stages_behind(subject)
+    refuse(said, subject.revision, chain, root)
     revision = _revision(subject, chain, root)
     with _folder(root, keep) as folder:
         project = checkout(root, revision, chain, folder)

@@ -16,7 +16,12 @@ _SHORT, _NAMED = 10, 3
 
 def lines(trace: Trace) -> list[str]:
     """A table for each model that saw it, source by source."""
-    told = [line for of in trace.sources for line in _source(trace, of)]
+    told = [f"{trace.kind} {trace.id} of source {source}: erased ({of})" for source, of in trace.erased.items()]
+    told += [line for of in trace.sources for line in _source(trace, of)]
+    told += [
+        f"erased: tables of {_some(one.models)}; who else was in them nobody can say ({one.ledger})"
+        for one in trace.gone
+    ]
     return [*told, *([f"MLflow: {trace.without_mlflow}"] if trace.without_mlflow else [])]
 
 
@@ -30,9 +35,11 @@ def as_json(trace: Trace) -> str:
     """All of it as one JSON document."""
     document = {
         trace.kind: trace.id,
-        "complete": not trace.unread,
+        "complete": not trace.unread and not trace.gone,
         "models_on_record": trace.recorded,
         "sources": [one.model_dump(mode="json") for one in trace.sources],
+        "erased": trace.erased,
+        "erased_tables": [one.model_dump(mode="json") for one in trace.gone],
         "unread": [one.model_dump(mode="json") for one in trace.unread],
         "mlflow": trace.without_mlflow or "asked",
     }

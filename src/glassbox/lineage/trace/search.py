@@ -6,6 +6,7 @@ import difflib
 import heapq
 from collections import defaultdict
 from operator import eq
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +15,11 @@ import pyarrow.compute as pc
 from glassbox.lineage.lock import LineageError
 from glassbox.lineage.trace.exposure import Showing
 from glassbox.lineage.trace.records import Fold
-from glassbox.lineage.trace.sighting import OfGrid, Sighting, Traced, Unread
+from glassbox.lineage.trace.sighting import Gone, OfGrid, Sighting, Traced, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from glassbox.lineage.trace.index import Index, Trained
     from glassbox.lineage.trace.ledger import Known, Ledger
@@ -41,30 +43,46 @@ class Search:
         column: `patient_id` or `image_id`.
         value: The name.
         source: Look at this source alone.
+        erased: MD5 of what was removed for patients who were erased -> the ledger that says so.
 
     Raises:
         LineageError: Nothing on record is of this source.
     """
 
-    def __init__(self, index: Index, ledger: Ledger, column: str, value: str, source: str | None) -> None:
+    def __init__(
+        self,
+        index: Index,
+        ledger: Ledger,
+        column: str,
+        value: str,
+        source: str | None,
+        *,
+        erased: Mapping[str, Path] = MappingProxyType({}),
+    ) -> None:
         self._index, self._column, self._value = index, column, value
         # By the MD5 of a table; or why it cannot be read.
         self._places: dict[str, Places | LineageError] = {}
         self._shown: dict[tuple[str, Showing], dict[str, dict[str, int]]] = {}
         self._unread: dict[str, Unread] = {}  # by what was found
+        self._erased, self._gone = erased, dict[str, Gone]()  # the latter by the ledger
         every = sorted({table.source for table in (*ledger.catalogs, *map(_train, ledger.models))})
         if source is not None and source not in every:
             raise LineageError(
                 f"no source {source!r} is on record", f"one of: {', '.join(every)}", "name one of them"
             )
-        self._sources = every if source is None else [source]
-        self._models = [known for known in ledger.models if _train(known).source in self._sources]
-        self._catalogs = [table for table in ledger.catalogs if table.source in self._sources]
+        self.names = every if source is None else [source]
+        self._models = [known for known in ledger.models if _train(known).source in self.names]
+        self._catalogs = [table for table in ledger.catalogs if table.source in self.names]
 
     @property
     def unread(self) -> list[Unread]:
         """What could not be read so far."""
         return list(self._unread.values())
+
+    @property
+    def gone(self) -> list[Gone]:
+        """The tables that an erasure removed, as far as models saw them, one entry a ledger."""
+        return list(self._gone.values())
 
     def sources(self, runs: Mapping[str, tuple[Run, ...]]) -> list[Traced]:
         """What is known of it in each source that knows it.
@@ -84,7 +102,7 @@ class Search:
             named[table.source] |= self._found(table, None).keys()
         return [
             Traced(source=source, images=tuple(sorted(named[source])), models=tuple(models[source]))
-            for source in self._sources
+            for source in self.names
             if named[source]
         ]
 
@@ -94,9 +112,10 @@ class Search:
         for table in {table.md5: table for table in self._tables()}.values():
             if not isinstance(self._places[table.md5], LineageError):
                 known.update(self._index.images(table, [self._column], "")[self._column].to_pylist())
-        among = f" of source {self._sources[0]}" if len(self._sources) == 1 else ""
+        among = f" of source {self.names[0]}" if len(self.names) == 1 else ""
         more = f", and {len(unread) - 1} more" if len(unread) > 1 else ""
         lost = f"; not all could be read: {unread[0].found}{more}" if unread else ""
+        lost += "".join(f"; tables of {len(one.models):,} models were erased ({one.ledger})" for one in self.gone)
         close = nearest(self._value, known)
         return LineageError(
             f"no catalog and no fold on record names {kind} {self._value!r}{among}{lost}",
@@ -116,7 +135,9 @@ class Search:
         found = self._places[table.md5]
         if not isinstance(found, LineageError):
             return found
-        if known is not None:
+        if known is not None and table.md5 in self._erased:
+            self._note_gone(self._erased[table.md5].as_posix(), known)
+        elif known is not None:
             self._note(found, known)
         return {}
 
@@ -132,6 +153,12 @@ class Search:
         except LineageError as error:
             return error
         return dict(zip(images.to_pylist(), at.tolist(), strict=True))
+
+    def _note_gone(self, ledger: str, known: Known) -> None:
+        before = self._gone.get(ledger) or Gone(ledger=ledger, models=(), revisions=())
+        models = dict.fromkeys([*before.models, known.name])
+        revisions = dict.fromkeys([*before.revisions, *known.revisions.commits])
+        self._gone[ledger] = Gone(ledger=ledger, models=tuple(models), revisions=tuple(revisions))
 
     def _note(self, error: LineageError, known: Known) -> None:
         before = self._unread.get(error.found)

@@ -47,6 +47,14 @@ class Unread(Frozen):
     revisions: tuple[str, ...]  #: Which recorded them, as in `Sighting`.
 
 
+class Gone(Frozen):
+    """Tables that an erasure removed: who else was in them nobody can say any more."""
+
+    ledger: str  #: Which says so.
+    models: tuple[str, ...]  #: That saw them, each as stage and MD5.
+    revisions: tuple[str, ...]  #: Which recorded them, as in `Sighting`.
+
+
 class Traced(Frozen):
     """What is known of it in one source."""
 
@@ -65,3 +73,6 @@ class Trace(NamedTuple):
     unread: list[Unread]
     #: Why MLflow said nothing; empty where it was asked.
     without_mlflow: str
+    gone: list[Gone]
+    #: Source -> the ledger, of those from which this patient was erased, as far as the key is at hand to say so.
+    erased: dict[str, str]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import chdir
 from typing import TYPE_CHECKING
 
+from glassbox.lineage.erasure import ledger
 from glassbox.lineage.lock import LineageError
 from glassbox.lineage.trace import locks
 from glassbox.lineage.trace.index import opened
@@ -11,9 +13,12 @@ from glassbox.lineage.trace.ledger import join
 from glassbox.lineage.trace.registered import runs
 from glassbox.lineage.trace.search import Search
 from glassbox.lineage.trace.sighting import Trace, Unread
+from glassbox.params import withdrawn
+from glassbox.params.erased import among
 from glassbox.tracking.store import TrackingError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from glassbox.lineage.trace.index import Index
@@ -45,16 +50,27 @@ def trace(root: Path, *, patient: str | None = None, image: str | None = None, s
     with opened(root) as index:
         held = locks.every(root)
         on_record = join(held, index.recorded(held))
-        search = Search(index, on_record, _COLUMNS[kind], value, source)
+        search = Search(index, on_record, _COLUMNS[kind], value, source, erased=ledger.erased(root))
         by_model, without = _runs(index)
         sources = search.sources(by_model)
         unread = [*on_record.unread, *search.unread]
         if locks.is_shallow(root):
             found, action = "this is a shallow clone, which has not all revisions", "run `git fetch --unshallow`"
             unread.append(Unread(found=found, action=action, models=(), revisions=()))
-        if not sources:
+        erased = _erased(root, search.names, value) if kind == "patient" else {}
+        if not sources and not erased:
             raise search.unknown(kind, unread)
-    return Trace(kind, value, sources, on_record.recorded, unread, without)
+    return Trace(kind, value, sources, on_record.recorded, unread, without, search.gone, erased)
+
+
+def _erased(root: Path, sources: Iterable[str], patient: str) -> dict[str, str]:
+    """Source -> its ledger, of those from which a patient was erased; none without the key."""
+    with chdir(root):
+        return {
+            source: ledger.path(source).as_posix()
+            for source in sources
+            if among(source, [patient], withdrawn.read(source))
+        }
 
 
 def _runs(index: Index) -> tuple[dict[str, tuple[Run, ...]], str]:
