@@ -75,12 +75,14 @@ def named(repo: Repo, names: Iterable[str]) -> list[Remote]:
     found = []
     for name in dict.fromkeys(names):
         try:
-            found.append(Remote(name, repo.cloud.get_remote_odb(name)))
+            odb = repo.cloud.get_remote_odb(name)
+            odb.fs.exists(odb.path)  # it opens what is far away
         except Exception as error:  # noqa: BLE001 (as above)
             every = ", ".join(repo.config["remote"]) or "none"
             raise LineageError(
                 f"remote {name} cannot be used: {_said(error)}", f"one of: {every}", "look at `dvc remote list`"
             ) from None
+        found.append(Remote(name, odb))
     return found
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from glassbox.lineage.digests import sums
-from glassbox.lineage.erasure import remotes
 from glassbox.lineage.lock import FOLDER, LineageError, parse
+from glassbox.lineage.remotes import named
 from glassbox.lineage.revision import Revision
 from glassbox.lineage.trace import locks
 from glassbox.lineage.trace.index import opened
@@ -40,13 +40,12 @@ class Store:
         names: Of the remotes that are looked at, too.
 
     Raises:
-        LineageError: The folder holds no DVC project.
-        ErasureError: There is no such remote, or it cannot be used.
+        LineageError: The folder holds no DVC project, there is no such remote, or it cannot be used.
     """
 
     def __init__(self, root: Path, names: Sequence[str] = ()) -> None:
         self.root, self.repo = root, Revision(root, None).repo
-        self.remotes = remotes.opened(self.repo, names)
+        self.remotes = {remote.name: remote.odb for remote in named(self.repo, names)}
         self._own: dict[str, str] = {}
 
     def cached(self, md5: str) -> Path:

@@ -7,36 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glassbox.lineage.erasure import reading
-from glassbox.lineage.erasure.ledger import ErasureError
 from glassbox.lineage.lock import FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from glassbox.lineage.erasure.marks import Marks
     from glassbox.lineage.erasure.recorded import Store
     from glassbox.lineage.erasure.removal import Wanted
-
-
-def opened(repo: Any, names: Sequence[str]) -> dict[str, Any]:
-    """The object stores of some remotes, by name.
-
-    Raises:
-        ErasureError: There is no such remote, or it cannot be used.
-    """
-    found = {}
-    for name in names:
-        try:
-            odb = repo.cloud.get_remote_odb(name)
-            odb.fs.exists(odb.path)
-            found[name] = odb
-        except Exception as error:  # noqa: BLE001 (each kind of remote raises what its library does)
-            raise ErasureError(
-                f"remote {name} cannot be used: {' '.join(str(error).split())}",
-                f"one of: {', '.join(repo.config['remote']) or 'none is configured'}",
-                "see to it, or leave it out: what it holds stays there",
-            ) from None
-    return found
 
 
 def find(store: Store, wanted: Wanted) -> list[str]:
