@@ -201,7 +201,7 @@ def test_who_is_unknown_or_nobody_is_refused_and_nothing_is_written(recording):
         erase("films")
     with pytest.raises(GlassboxError, match="films has no patient 'nobody'"):
         erase("films", ["nobody"])
-    with pytest.raises(ErasureError, match="remote nowhere cannot be used"):
+    with pytest.raises(GlassboxError, match="remote nowhere cannot be used"):
         erase("films", [OTHER], names=["nowhere"])
     assert recorded.git("status", "--short") == ""
     assert not journal.path("films").exists()
