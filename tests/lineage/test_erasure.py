@@ -17,6 +17,7 @@ import recorded
 import searched
 import yaml
 from click.testing import CliRunner
+from dvc_objects.db import ObjectDB
 
 from glassbox import cli
 from glassbox.errors import GlassboxError
@@ -205,6 +206,47 @@ def test_who_is_unknown_or_nobody_is_refused_and_nothing_is_written(recording):
         erase("films", [OTHER], names=["nowhere"])
     assert recorded.git("status", "--short") == ""
     assert not journal.path("films").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "found"),
+    [
+        ("secrets/withdrawn.key", b"no key", "secrets/withdrawn.key has 6 bytes, not 32"),
+        ("archives/films.zip", b"somebody's", "archives/films.zip is there already"),
+        ("data/archives/films.zip", None, "data/archives/films.zip is not there"),
+    ],
+)
+def test_what_would_stop_it_half_way_is_refused_while_nothing_is_written(place, content, found, recording):
+    path = Path(place)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content) if content else path.unlink()
+    with pytest.raises(GlassboxError, match=found):
+        erase("films", [OTHER])
+    assert recorded.git("status", "--short") == ""
+    assert not journal.path("films").exists()
+
+
+def test_a_remote_that_fails_half_way_is_said_in_one_message_and_the_same_again_ends_it(
+    erased, tmp_path, monkeypatch
+):
+    root, far, left = recorded.copy(erased.before, tmp_path / "project"), tmp_path / "far", iter(range(3))
+    delete = ObjectDB.delete
+
+    def failing(odb, md5):
+        if next(left, None) is None:
+            raise ConnectionResetError("connection reset")
+        delete(odb, md5)
+
+    with recorded.inside(root):
+        far_away(root, far)
+        monkeypatch.setattr(ObjectDB, "delete", failing)
+        with pytest.raises(LineageError, match="remote far failed") as refused:
+            erase("films", PATIENTS, names=["far"])
+        monkeypatch.setattr(ObjectDB, "delete", delete)
+        assert "`--erase --remote far`" in refused.value.action
+        assert found_in(erased, far) != []
+        assert erase("films", names=["far"]).left == []
+        assert found_in(erased, far) == []
 
 
 def test_models_stay_where_that_is_asked_and_the_command_says_so(recording):

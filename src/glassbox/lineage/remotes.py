@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from glassbox.errors import GlassboxError
 from glassbox.lineage.digests import sums
 from glassbox.lineage.lock import FOLDER, LineageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from dvc.repo import Repo
     from tqdm import tqdm
@@ -84,6 +86,28 @@ def named(repo: Repo, names: Iterable[str]) -> list[Remote]:
             ) from None
         found.append(Remote(name, odb))
     return found
+
+
+@contextmanager
+def reached(name: str) -> Iterator[None]:
+    """Says in one message what a remote did not let through while objects are looked for in it, or removed.
+
+    Args:
+        name: Of the remote.
+
+    Raises:
+        LineageError: It cannot be read, or nothing can be removed from it.
+    """
+    try:
+        yield
+    except GlassboxError:
+        raise
+    except Exception as error:  # noqa: BLE001 (as above)
+        raise LineageError(
+            f"remote {name} failed: {_said(error)}",
+            "a remote that can be read, and from which objects can be removed",
+            f"see to that, then run this again with `--erase --remote {name}` and without --patient: it goes on",
+        ) from None
 
 
 class Fetched:

@@ -12,7 +12,7 @@ from glassbox.lineage.erasure.ledger import ErasureError
 from glassbox.lineage.erasure.recorded import Store
 from glassbox.lineage.erasure.removal import Wanted
 from glassbox.lineage.erasure.verdict import made_without
-from glassbox.lineage.withdrawal.replace import replace, seal
+from glassbox.lineage.withdrawal.replace import refuse, replace, seal
 from glassbox.lineage.withdrawal.withdraw import withdraw
 from glassbox.params import withdrawn
 from glassbox.params.erased import among
@@ -58,13 +58,16 @@ def erase(
     """
     with locked(WORK / "locks" / "erase.lock", "glassbox withdraw --erase"):
         store = Store(Path.cwd(), names)  # whatever is wrong with it is said before anything is written
-        begun, said = _begin(source, patients, keep_models=keep_models)
+        place = target or ARCHIVES / f"{source}.zip"
+        begun, said = _begin(source, patients, place, keep_models=keep_models)
         if begun is None:
             return Erased(*following.follow(source, store))
-        return _go_on(begun, said, store, target or ARCHIVES / f"{source}.zip")
+        return _go_on(begun, said, store, place)
 
 
-def _begin(source: str, patients: Sequence[str], *, keep_models: bool) -> tuple[Journal | None, list[str]]:
+def _begin(
+    source: str, patients: Sequence[str], target: Path, *, keep_models: bool
+) -> tuple[Journal | None, list[str]]:
     """The journal, with whom it is about, and what the plain withdrawal said."""
     begun, named = journal.read(source), sorted(set(patients))
     if begun and named and tuple(named) != begun.patients:
@@ -84,6 +87,7 @@ def _begin(source: str, patients: Sequence[str], *, keep_models: bool) -> tuple[
     if begun is None:
         before = among(source, named, withdrawn.read(source))
         if named := [patient for patient in named if patient not in before]:
+            refuse(source, named, target)
             begun = Journal(source=source, patients=tuple(named), keep_models=keep_models)
             return begun, _withdrawn(begun)
         return None, [f"erased already: {', '.join(sorted(before))}"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from glassbox.lineage.digests import sums
 from glassbox.lineage.lock import FOLDER, LineageError, parse
-from glassbox.lineage.remotes import named
+from glassbox.lineage.remotes import named, reached
 from glassbox.lineage.revision import Revision
 from glassbox.lineage.trace import locks
 from glassbox.lineage.trace.index import opened
@@ -52,6 +52,10 @@ class Store:
         """Where DVC's cache has an object, or would have it."""
         return Path(self.repo.cache.local.oid_to_path(md5))
 
+    def places(self, md5: str) -> list[Path]:
+        """Where DVC's cache may have an object: some lists of folders lie where DVC 2 had them."""
+        return [self.cached(md5), Path(self.repo.cache.legacy.oid_to_path(md5))]
+
     def at(self, md5: str, path: str) -> Path | None:
         """Where an object lies that is at hand, whatever its bytes are; None where it is not."""
         if (cached := self.cached(md5)).is_file():
@@ -83,9 +87,10 @@ class Store:
 
     def _far(self, md5: str) -> bytes:
         """The list of a folder that only a remote has; nothing where none has it."""
-        for odb in self.remotes.values():
-            if odb.exists(md5):
-                return bytes(odb.fs.cat_file(odb.oid_to_path(md5)))
+        for name, odb in self.remotes.items():
+            with reached(name):
+                if odb.exists(md5):
+                    return bytes(odb.fs.cat_file(odb.oid_to_path(md5)))
         return b""
 
 

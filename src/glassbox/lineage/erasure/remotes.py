@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from glassbox.lineage.erasure import reading
 from glassbox.lineage.lock import FOLDER
+from glassbox.lineage.remotes import reached
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
 def find(store: Store, wanted: Wanted) -> list[str]:
     """The MD5 of objects that have to go and of which a remote alone has a copy; they are fetched, one by one."""
     found = []
-    for odb in store.remotes.values():
+    for name, odb in store.remotes.items():
         for md5, (path, sources) in wanted.on_record.items():
             if store.cached(md5).is_file() or md5.endswith(FOLDER) or md5 in found:
                 continue
             if wanted.marks.source not in sources and md5 not in wanted.md5s:
                 continue
-            if odb.exists(md5) and (md5 in wanted.md5s or _holds(odb, md5, path, wanted)):
-                found.append(md5)
+            with reached(name):
+                if odb.exists(md5) and (md5 in wanted.md5s or _holds(odb, md5, path, wanted)):
+                    found.append(md5)
     return found
 
 
@@ -45,8 +47,9 @@ def notes(store: Store, marks: Marks) -> list[tuple[str, str]]:
         fs = odb.fs
         # Beside the objects, which lie in files/md5.
         folder = fs.join(fs.parent(fs.parent(odb.path)), "runs")
-        paths = fs.find(folder) if fs.exists(folder) else ()
-        found += [(name, path) for path in paths if reading.text(fs.cat_file(path), marks)]
+        with reached(name):
+            paths = fs.find(folder) if fs.exists(folder) else ()
+            found += [(name, path) for path in paths if reading.text(fs.cat_file(path), marks)]
     return found
 
 
@@ -54,11 +57,13 @@ def remove(removed: Collection[str], store: Store, marks: Marks) -> dict[str, in
     """Removes objects, and notes of runs; remote -> how many it had."""
     gone = dict.fromkeys(store.remotes, 0)
     for name, path in notes(store, marks):
-        store.remotes[name].fs.remove(path)
+        with reached(name):
+            store.remotes[name].fs.remove(path)
         gone[name] += 1
     for name, odb in store.remotes.items():
         for md5 in removed:
-            if odb.exists(md5):
-                odb.delete(md5)
-                gone[name] += 1
+            with reached(name):
+                if odb.exists(md5):
+                    odb.delete(md5)
+                    gone[name] += 1
     return gone

@@ -151,7 +151,8 @@ def remove(hits: Iterable[Hit], removed: Mapping[str, str], store: Store, marks:
     vault.forget(store.root / vault.SECRETS, marks.patients, [*marks.hashes, *marks.shared])
     for md5 in removed:
         if md5.endswith(FOLDER):
-            store.cached(md5).unlink(missing_ok=True)
+            for place in store.places(md5):
+                place.unlink(missing_ok=True)
 
 
 def _is_there(hit: Hit) -> bool:

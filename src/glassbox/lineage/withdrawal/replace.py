@@ -36,6 +36,23 @@ class Replaced(NamedTuple):
     dropped: list[str]  #: Names of the members that the old one had and this one does not.
 
 
+def refuse(source: str, patients: Collection[str], target: Path) -> None:
+    """Refuses what `replace` and `seal` would refuse after the patients are on the list, while nothing is written.
+
+    Args:
+        source: Key of the source.
+        patients: Their ids.
+        target: Where the new zip shall lie.
+
+    Raises:
+        WithdrawalError: The archive is not at hand, or something else lies where the new one shall.
+        ParamsError: The key of an earlier erasure is not at hand, or what lies in its place is none.
+    """
+    cut_archive.refuse_new_key()
+    _refuse_taken(source, patients, target)
+    _members(source, _settings(source))
+
+
 def replace(source: str, patients: Collection[str], target: Path) -> Replaced:
     """Writes the archive of a source without some patients: their members, and their rows in its tables.
 
@@ -58,9 +75,8 @@ def replace(source: str, patients: Collection[str], target: Path) -> Replaced:
     """
     settings, listed = _settings(source), withdrawn.read(source)
     before, state = cut_archive.read(source), json_object(_state(source))
-    begun = {"patients": sorted(patients), "path": str(target)}
-    is_ours = begun.items() <= state.items()
-    if is_ours and "sha256" in state and target.is_file():
+    begun = _begun(patients, target)
+    if begun.items() <= state.items() and "sha256" in state and target.is_file():
         return Replaced(target, state["sha256"], state["dropped"])
     if before and _are_sealed(source, patients, listed):
         return Replaced(before.archive.path, before.archive.sha256, [])
@@ -68,10 +84,7 @@ def replace(source: str, patients: Collection[str], target: Path) -> Replaced:
         _refuse_another(source, settings, before)
     cut_archive.refuse_new_key()
     cut_archive.refuse(source, settings, listed)
-    if target.exists() and not is_ours and (not before or target != before.archive.path):
-        raise WithdrawalError(
-            f"{target} is there already", "a place for the archive without them", "name another with --archive"
-        )
+    _refuse_taken(source, patients, target)
     held, zipped = _members(source, settings), archive.path(source)
     with zips.opened(zipped) as descriptor:
         going = leaving(
@@ -167,6 +180,21 @@ def _members(source: str, settings: AnySource) -> list[Member]:
     if [member._replace(sha256="") for member in held] != zips.members(zipped):
         raise _not_at_hand(source, f"{zipped} has other members than {members.path(source)} says")
     return held
+
+
+def _begun(patients: Collection[str], target: Path) -> dict[str, Any]:
+    """What `work/erasure/<source>.cut.json` says from the moment on that a zip is written."""
+    return {"patients": sorted(patients), "path": str(target)}
+
+
+def _refuse_taken(source: str, patients: Collection[str], target: Path) -> None:
+    """Refuses to write over what is no zip of this erasure, nor of an earlier one of the source."""
+    before = cut_archive.read(source)
+    is_ours = _begun(patients, target).items() <= json_object(_state(source)).items()
+    if target.exists() and not is_ours and (not before or target != before.archive.path):
+        raise WithdrawalError(
+            f"{target} is there already", "a place for the archive without them", "name another with --archive"
+        )
 
 
 def _not_at_hand(source: str, found: str) -> WithdrawalError:
