@@ -156,6 +156,13 @@ def test_the_model_of_an_old_revision_is_erased_and_no_longer_rebuildable(erased
             refused(f"{recorded.MODEL}@HEAD~1", erased.root)
 
 
+def test_whoever_is_erased_is_not_erased_again_and_that_is_said(erased):
+    with recorded.inside(erased.root):
+        done = erase("films", PATIENTS[:2])
+        assert (done.lines[0], done.left) == ("erased already: 1, 10", [])
+        assert recorded.git("status", "--short") == ""
+
+
 def test_a_copy_that_came_back_is_told_of_and_removed_by_the_ledger(erased):
     path = Path("data/catalogs/films.parquet")
     shutil.copy(erased.before / path, path)

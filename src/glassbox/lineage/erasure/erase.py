@@ -61,7 +61,8 @@ def erase(
         place = target or ARCHIVES / f"{source}.zip"
         begun, said = _begin(source, patients, place, keep_models=keep_models)
         if begun is None:
-            return Erased(*following.follow(source, store))
+            lines, left = following.follow(source, store)
+            return Erased([*said, *lines], left)
         return _go_on(begun, said, store, place)
 
 
