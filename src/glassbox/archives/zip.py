@@ -125,7 +125,7 @@ def read(descriptor: int, member: Member) -> bytes:
     Raises:
         ArchiveError: The bytes at its place are not the member's.
     """
-    content: bytes | memoryview = _packed(descriptor, member)
+    content: bytes | memoryview = packed(descriptor, member)
     if member.method == DEFLATED:
         try:
             content = deflate.deflate_decompress(content, member.size)
@@ -140,8 +140,12 @@ def read(descriptor: int, member: Member) -> bytes:
     return bytes(content)
 
 
-def _packed(descriptor: int, member: Member) -> memoryview:
-    """The bytes of a member as they lie in the archive: one system call in the usual case."""
+def packed(descriptor: int, member: Member) -> memoryview:
+    """The bytes of a member as they lie in the archive, still compressed: one system call in the usual case.
+
+    Raises:
+        ArchiveError: They are not there, or under another name.
+    """
     size = member.compressed
     data = _pread(descriptor, LOCAL_HEADER.size + len(member.name.encode()) + _SLACK + size, member.offset)
     if len(data) < LOCAL_HEADER.size or not data.startswith(_LOCAL):
@@ -153,10 +157,10 @@ def _packed(descriptor: int, member: Member) -> memoryview:
     start += extra
     if (lacking := start + size - len(data)) > 0:
         data += _pread(descriptor, lacking, member.offset + len(data))
-    packed = memoryview(data)[start : start + size]
-    if len(packed) < size:
-        raise damaged(member, f"breaks off after {len(packed):,} of {size:,} bytes")
-    return packed
+    content = memoryview(data)[start : start + size]
+    if len(content) < size:
+        raise damaged(member, f"breaks off after {len(content):,} of {size:,} bytes")
+    return content
 
 
 def verify(path: Path, members: Sequence[Member], *, label: str) -> list[Member]:

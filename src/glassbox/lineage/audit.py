@@ -106,10 +106,9 @@ def proved(said: str, root: Path, *, without_archive: bool = False) -> Record:
     Raises:
         LineageError: It does not pass. Besides, what `audit` raises.
     """
-    subject = find(said, root)
-    refuse(said, subject.revision, stages_behind(subject), root)
     done = audit(said, root, without_archive=without_archive)
     if done.record is None or not done.passed:
+        refuse(said, done.subject.revision, stages_behind(done.subject), root)
         bad = next((link for link in done.links if link.needed and link.verdict != Verdict.VERIFIED), None)
         why = f"{bad.name} is {bad.verdict}: {bad.found}" if bad else "some of what made it cannot be read"
         raise LineageError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from glassbox.lineage.digests import Rows, all_sums
 from glassbox.lineage.erasure import ledger
 from glassbox.lineage.link import Link, Verdict, verified, wrong
 from glassbox.lineage.remotes import Fetched, in_folder
-from glassbox.lineage.revision import folder_md5
+from glassbox.lineage.revision import folder_files, folder_md5
 from glassbox.params.read import parse
 from glassbox.params.sources import PhantomSource
 from glassbox.phantoms import archive as phantom
@@ -256,10 +255,7 @@ def _in_store(place: str, at: Callable[[str], Path | None], output: Output) -> I
     md5 = output.tracked.md5
     listing = at(md5) if output.tracked.is_folder else None
     if listing is not None:
-        try:
-            listed = {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(listing.read_bytes())}
-        except (ValueError, KeyError, TypeError, RecursionError):
-            listed = {}
+        listed = folder_files(listing.read_bytes())
         if folder_md5(listed) != md5:
             yield Copy(place, {}, [f"{_object(md5)} lists other files than when it was written"])
             return

@@ -151,6 +151,14 @@ def folder_md5(files: Mapping[str, str]) -> str:
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + FOLDER
 
 
+def folder_files(listing: bytes) -> dict[str, str]:
+    """Path -> MD5 of the files in DVC's list of a folder, as `folder_md5` takes them; nothing of a damaged one."""
+    try:
+        return {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(listing)}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
 def head(root: Path) -> str | None:
     """The full name of the commit that is checked out; None where git has none."""
     try:

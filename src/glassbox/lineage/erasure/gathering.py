@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import struct
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from glassbox.artifacts.members import Member
     from glassbox.lineage.erasure.recorded import Saw, Store, Stored
     from glassbox.lineage.lock import Lock
 
@@ -133,15 +130,9 @@ def _of_archive(path: Path, listed: Mapping[str, str], known: _Images) -> None:
                     known.of_hash[sha256].add(images[member.name])
                     known.sums[sha256] = member.crc, member.size
                     known.piece(sha256, content)
-                    known.piece(sha256, _packed(descriptor, member))
+                    known.piece(sha256, zips.packed(descriptor, member))
     except (ArchiveError, OSError):  # it is damaged: other copies say what they are
         return
-
-
-def _packed(descriptor: int, member: Member) -> bytes:
-    """The bytes of a member as they lie in its zip, behind its local header (PKWARE's APPNOTE.TXT, 4.3.7)."""
-    name, extra = struct.unpack_from("<2H", os.pread(descriptor, 30, member.offset), 26)
-    return os.pread(descriptor, member.compressed, member.offset + 30 + name + extra)
 
 
 def _of_dataset(files: Mapping[str, str], path: str, store: Store, known: _Images) -> None:

@@ -6,8 +6,8 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from glassbox.lineage.erasure.places import database_path
 from glassbox.lineage.erasure.reading import rows_in
+from glassbox.lineage.trace.records import MODEL
 from glassbox.tracking.model import ERASED_TAG
 from glassbox.tracking.store import existing, refusing
 
@@ -23,12 +23,6 @@ _MODELS = "models"
 #: Tables of which a row may go: each is a key and a value of something that stays.
 _PAIRS = ("tags", "params", "experiment_tags", "logged_model_tags", "logged_model_params", "input_tags")
 _PAIRS_OF_REGISTRY = ("registered_model_tags", "model_version_tags", "trace_tags")
-_MODEL = ".keras"
-
-
-def database() -> Path | None:
-    """MLflow's database, where it is a file."""
-    return database_path()
 
 
 def note(hits: Iterable[Hit], ledger: str) -> None:
@@ -66,7 +60,7 @@ def _tag(client: Any, run_id: str, names: set[str], ledger: str) -> None:
         return
     known = {name for name in before.partition(" (")[0].split(", ") if name}
     client.set_tag(run_id, ERASED_TAG, f"{', '.join(sorted(known | names))} ({ledger})")
-    if any(name.endswith(_MODEL) for name in names):
+    if any(name.endswith(MODEL) for name in names):
         for version in client.search_model_versions(f"run_id = '{run_id}'"):
             client.delete_model_version(version.name, version.version)
 

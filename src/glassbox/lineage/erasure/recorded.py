@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from glassbox.lineage.digests import sums
 from glassbox.lineage.lock import FOLDER, LineageError, parse
 from glassbox.lineage.remotes import named, reached
-from glassbox.lineage.revision import Revision
+from glassbox.lineage.revision import Revision, folder_files
 from glassbox.lineage.trace import locks
 from glassbox.lineage.trace.index import opened
 from glassbox.lineage.trace.ledger import join
@@ -80,10 +79,7 @@ class Store:
             content = self.cached(md5).read_bytes()
         except OSError:
             content = self._far(md5)
-        try:
-            return {str(one["relpath"]): str(one["md5"]) for one in json.loads(content)}
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return {}
+        return folder_files(content)
 
     def _far(self, md5: str) -> bytes:
         """The list of a folder that only a remote has; nothing where none has it."""

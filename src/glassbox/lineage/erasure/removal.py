@@ -12,7 +12,7 @@ from glassbox.artifacts.damage import ArtifactError
 from glassbox.lineage import pixels
 from glassbox.lineage.digests import sums
 from glassbox.lineage.erasure import ledger, mlflow_runs, reading
-from glassbox.lineage.erasure.places import files
+from glassbox.lineage.erasure.places import database_path, files
 from glassbox.lineage.lock import FOLDER
 from glassbox.lineage.parcel import vault
 from glassbox.params.experiments import PHASES
@@ -144,7 +144,7 @@ def remove(hits: Iterable[Hit], removed: Mapping[str, str], store: Store, marks:
         with suppress(ArtifactError):  # of damaged shards all that was found goes
             strip(dataset, marks.images)
     for hit in every:
-        if hit.file.place == "mlflow" and hit.file.path == mlflow_runs.database():
+        if hit.file.place == "mlflow" and hit.file.path == database_path():
             mlflow_runs.remove_rows(hit.file.path, marks)
         elif hit.file.place != "secrets" and _is_there(hit):
             hit.file.path.unlink()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from glassbox.lineage.erasure import ledger
 from glassbox.lineage.lock import LineageError
+from glassbox.lineage.trace.records import MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
 
     from glassbox.lineage.lock import Lock
     from glassbox.lineage.revision import Revision
-
-#: What a model's file ends with.
-MODEL = ".keras"
 
 
 def from_erased(lock: Lock, chain: Iterable[str], erased: Collection[str]) -> bool:

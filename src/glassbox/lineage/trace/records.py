@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from glassbox.lineage.lock import Entry, Tracked
 
 T = TypeVar("T")
-_MODEL = ".keras"
+#: What a model's file ends with.
+MODEL = ".keras"
 
 
 class File(Frozen):
@@ -166,7 +167,7 @@ def _foreign(stage: str, entry: Entry, found: str) -> Foreign:
 
 def _models(files: Iterable[Tracked]) -> list[str]:
     """The MD5 of models among some files."""
-    return [file.md5 for file in files if file.path.endswith(_MODEL)]
+    return [file.md5 for file in files if file.path.endswith(MODEL)]
 
 
 def _model(lock: Lock, stage: str) -> Model:
